@@ -1,0 +1,1 @@
+"""How it runs: the paper exchange, the embedded stack, and the files of production."""

@@ -1,0 +1,1 @@
+"""The log into Postgres: engine, read models, rebuild, verify."""

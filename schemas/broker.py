@@ -1,0 +1,43 @@
+"""What the broker said, verbatim and before interpretation, so that any reading of it can be done again. Written by the account's actor alone."""
+
+from typing import Literal
+from uuid import UUID
+
+from schemas.envelope import Event
+
+
+class BrokerAnswered(Event, type="broker.answered.v1", identity=("subject", "request", "client_order_id", "number")):
+    """The outcome of one request about one order. `subject` is the account.
+
+    `found` and `absent` answer a look-up; `accepted` and `rejected` a submission; `unknown` either (time-out, dropped connection, 5xx,
+    unreadable answer): the broker may or may not have acted.
+    """
+
+    request: Literal["submit", "lookup"]
+    order_id: UUID
+    client_order_id: str
+    number: int                         # 1 for the first request of this kind for this order
+    outcome: Literal["accepted", "rejected", "found", "absent", "unknown"]
+    http_status: int | None             # absent when no answer came
+    body: str                           # verbatim, "" when none came
+    cause: str                          # why it is unknown; "" otherwise
+
+
+class BrokerStreamed(Event, type="broker.streamed.v1", identity=("subject", "update_id")):
+    """One frame of the broker's trade stream. `update_id` is the broker's event id, or a digest of the frame where it gives none."""
+
+    update_id: str
+    body: str                           # verbatim JSON
+
+
+class BrokerSnapshot(Event, type="broker.snapshot.v1", identity=("subject", "number")):
+    """Orders, positions and account as the broker listed them, read for reconciliation."""
+
+    number: int                         # counted per account
+    reason: Literal["start", "reconnect", "minute", "close"]
+    orders: str                         # verbatim JSON bodies
+    positions: str
+    account: str
+
+
+EVENTS = (BrokerAnswered, BrokerStreamed, BrokerSnapshot)

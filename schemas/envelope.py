@@ -1,0 +1,162 @@
+"""What every event has in common: the CloudEvents envelope around its data, and the identity that makes the same fact the same event.
+
+In Python an event is flat (`event.price`); on the wire its data stands under `data` and the envelope around it. Cores build events with
+`Event.new` and `Event.caused_by`, writers stamp them (`stamped`), the codec alone turns them into bytes. Nothing here reads a clock.
+"""
+
+import inspect
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Literal, Self
+from uuid import UUID, uuid5
+
+from pydantic import (
+    AfterValidator,
+    AliasGenerator,
+    AliasPath,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+NAMESPACE = UUID("6f1c3b1e-6d0a-5d3e-9a53-0f7c1e5b2a41")    # of every event id; changing it would make every known fact a new one
+
+# In wire order. What stands here is envelope, everything else an event declares is data.
+ENVELOPE = (
+    "specversion", "id", "source", "type", "subject", "time", "recordedtime", "dataschema",
+    "correlationid", "causationid", "causes", "seq", "prevhash", "epoch", "runid",
+)
+# How and when something was written down, not what happened: left out when two runs are compared.
+CIRCUMSTANCES = frozenset({"recordedtime", "epoch", "runid", "seq", "prevhash", "traceparent"})
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
+
+
+class Data(BaseModel):
+    """A value inside an event: frozen, no unknown fields swallowed silently by our own code."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def _where(name: str) -> str | AliasPath:
+    return name if name in ENVELOPE else AliasPath("data", name)
+
+
+class Event(BaseModel):
+    """One immutable fact.
+
+    `time` is when it happened in the market (UTC; a bar's END), `recordedtime` when it was written down (absent until then, and on bars).
+    `subject` is the key of its topic. `causationid` is the one event that led to it, `causes` the further ones, `correlationid` the first of
+    the whole story. `seq`, `prevhash` and `epoch` are set on single-writer streams only. `type` is `<what>.<happened>.v<n>`; `identity` names
+    the fields that make it this fact and no other, so `id` is the same by whichever road and however often the fact arrives.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",             # a newer writer may add data; readers learn a type one release before writers use it
+        validate_by_name=True,
+        validate_by_alias=True,
+        alias_generator=AliasGenerator(validation_alias=_where),
+    )
+
+    identity: ClassVar[tuple[str, ...]] = ()
+    lean: ClassVar[bool] = False    # bulk events leave out of the envelope what is the same for the whole minute
+
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: UtcTime
+    recordedtime: UtcTime | None = None
+    correlationid: UUID | None = None
+    causationid: UUID | None = None
+    causes: tuple[UUID, ...] = ()
+    seq: int | None = None
+    prevhash: str | None = None
+    epoch: int | None = None
+    runid: str | None = None
+
+    def __init_subclass__(cls, type: str = "", identity: tuple[str, ...] = (), lean: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if type:
+            cls.__annotations__ = {**inspect.get_annotations(cls), "type": Literal[type]}
+            cls.type = type
+            cls.identity = identity
+            cls.lean = lean
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, type: str = "", identity: tuple[str, ...] = (), lean: bool = False, **kwargs: Any) -> None:
+        unknown = [name for name in identity if name not in cls.model_fields]
+        if unknown:
+            raise TypeError(f"{cls.__name__}: identity names fields it does not have: {unknown}")
+
+    @classmethod
+    def kind(cls) -> str:
+        """The wire type, `order.denied.v1`."""
+        return str(cls.model_fields["type"].default)
+
+    @classmethod
+    def new(cls, *, source: str, subject: str, time: datetime, **data: Any) -> Self:
+        """The fact these fields describe, with its id. Equal arguments give an equal event. Raises pydantic.ValidationError."""
+        draft = cls(id=NAMESPACE, source=source, type=cls.kind(), subject=subject, time=time, **data)
+        return draft.model_copy(update={"id": draft.own_id()})
+
+    @classmethod
+    def caused_by(cls, cause: "Event", *, source: str | None = None, subject: str | None = None, time: datetime | None = None, **data: Any) -> Self:
+        """As `new`, one link further in the story of `cause`; what is not given is taken from it."""
+        return cls.new(
+            source=source or cause.source, subject=subject or cause.subject, time=time or cause.time,
+            correlationid=cause.correlationid or cause.id, causationid=cause.id, **data,
+        )
+
+    def own_id(self) -> UUID:
+        """The id that the type (without version) and the identity fields give."""
+        return event_id(self.type, *(getattr(self, name) for name in self.identity))
+
+    def stamped(self, **circumstances: Any) -> Self:
+        """The same fact as it is written down: recordedtime, seq, prevhash, epoch, runid."""
+        strange = set(circumstances) - CIRCUMSTANCES
+        if strange:
+            raise TypeError(f"not circumstances of writing: {sorted(strange)}")
+        return self.model_copy(update=circumstances)
+
+    @model_serializer(mode="wrap")
+    def _nested(self, flat: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = flat(self)
+        wire: dict[str, Any] = {}
+        for name in ENVELOPE:
+            value = data.pop(name, None)
+            if value is not None and value != [] and value != ():
+                wire[name] = value
+        if not self.lean:
+            wire = {"specversion": "1.0", **wire, "dataschema": f"urn:catalyst:{self.type}"}
+        wire["data"] = data
+        return wire
+
+
+def event_id(type: str, *identity: object) -> UUID:
+    """The id of the fact with this type (its version does not count) and these identity values, in the class's order."""
+    return uuid5(NAMESPACE, "|".join([type.rsplit(".v", 1)[0], *map(_text, identity)]))
+
+
+def _text(value: object) -> str:
+    """One spelling for equal values: 1.50 and 1.5, or one instant in two zones, must not make two ids."""
+    match value:
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        case Decimal():
+            return format(value.normalize(), "f") if value else "0"
+        case Enum():
+            return str(value.value)
+        case tuple() | list():
+            return ",".join(_text(item) for item in value)
+        case BaseModel():
+            return _text(tuple(dict(value).values()))
+        case Mapping():
+            return _text(tuple(f"{name}={_text(item)}" for name, item in sorted(value.items())))
+        case _:
+            return str(value)

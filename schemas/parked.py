@@ -1,0 +1,47 @@
+"""What could not be handled, and how the system itself ran."""
+
+from schemas.envelope import Event
+
+
+class EventParked(Event, type="event.parked.v1", identity=("topic", "partition", "offset", "handler")):
+    """A record that its handler could not take after all retries. The original bytes are here; `subject` is the original key."""
+
+    topic: str
+    partition: int
+    offset: int
+    handler: str                        # which agent gave up on it
+    error: str                          # exception type and text
+    attempts: int
+    value: str                          # the original value, base64
+
+
+class DeadLetterReplayed(Event, type="deadletter.replayed.v1", identity=("topic", "partition", "offset", "handler", "number")):
+    """A parked record was put back on its topic by a person."""
+
+    topic: str
+    partition: int
+    offset: int
+    handler: str
+    number: int
+    actor: str
+
+
+class RunStarted(Event, type="run.started.v1", identity=("subject",)):
+    """A process of ours began. `subject` is the instance; its run ends with run.ended, or without one when it was killed."""
+
+    role: str
+    version: str
+    python: str
+    settings_digest: str                # sha256 over the settings without secrets
+    host: str
+    pid: int
+
+
+class RunEnded(Event, type="run.ended.v1", identity=("subject",)):
+    """A process of ours ended in order."""
+
+    role: str
+    exit_code: int
+
+
+EVENTS = (EventParked, DeadLetterReplayed, RunStarted, RunEnded)
