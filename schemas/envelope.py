@@ -106,7 +106,7 @@ class Event(BaseModel):
         return draft.model_copy(update={"id": draft.own_id()})
 
     @classmethod
-    def caused_by(cls, cause: "Event", *, source: str | None = None, subject: str | None = None, time: datetime | None = None, **data: Any) -> Self:
+    def caused_by(cls, cause: "Event", /, *, source: str | None = None, subject: str | None = None, time: datetime | None = None, **data: Any) -> Self:
         """As `new`, one link further in the story of `cause`; what is not given is taken from it."""
         return cls.new(
             source=source or cause.source, subject=subject or cause.subject, time=time or cause.time,

@@ -34,6 +34,14 @@ class InputsAdmitted(Event, type="inputs.admitted.v1", identity=("subject", "num
     inputs: tuple[Admitted, ...]
 
 
+class LimitsSet(Event, type="limits.set.v1", identity=("subject", "version")):
+    """The risk parameters in force from here on. A decision names their version; a replay needs nothing else."""
+
+    version: int                        # counted per account from 1
+    max_order_value: Decimal            # USD
+    max_age_seconds: Decimal            # how old a request may be when it is judged
+
+
 class CommandRejected(Event, type="command.rejected.v1", identity=("subject", "topic", "partition", "offset")):
     """A command that cannot be understood or contradicts an earlier one with the same key. Nothing was done."""
 
@@ -49,7 +57,7 @@ class TimerSet(Event, type="timer.set.v1", identity=("subject", "timer_id")):
     """The account wants to be woken. Time is an input: nothing in the core knows it otherwise."""
 
     timer_id: str                       # `<kind>/<order>/<n>`
-    purpose: Literal["look", "expire"]
+    purpose: Literal["look", "absence"]    # ask the broker again · ask a second time before believing it absent
     order_id: UUID
     due: UtcTime
 
@@ -58,7 +66,7 @@ class TimerFired(Event, type="timer.fired.v1", identity=("subject", "timer_id"))
     """The account was woken at or after `due`."""
 
     timer_id: str
-    purpose: Literal["look", "expire"]
+    purpose: Literal["look", "absence"]    # ask the broker again · ask a second time before believing it absent
     order_id: UUID
     due: UtcTime
 
@@ -202,7 +210,7 @@ class AccountHalted(Event, type="account.halted.v1", identity=("subject", "epoch
 
 
 EVENTS = (
-    LeaseTaken, InputsAdmitted, CommandRejected, TimerSet, TimerFired,
+    LeaseTaken, InputsAdmitted, LimitsSet, CommandRejected, TimerSet, TimerFired,
     OrderApproved, OrderDenied, OrderSubmitting, OrderAccepted, OrderRejected, OrderUnknown,
     FillRecorded, OrderCancelled, OrderExpired, OrderStranded, AccountReady, AccountHalted,
 )

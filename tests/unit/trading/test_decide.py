@@ -1,0 +1,260 @@
+"""What the account promises about one request, one answer, one frame. Broker texts are in the shapes that the broker sends."""
+
+from decimal import Decimal
+
+import pytest
+
+from schemas.trading import AccountHalted, AccountReady, CommandRejected, FillRecorded, OrderDenied, OrderSubmitting, TimerSet
+from streams.trading.decide import Illegible, client_order_id
+
+from .conftest import Story, answered, body, kinds, request, snapshot, streamed, submitted, unready, working
+
+
+def refusal(answer: OrderDenied) -> dict[str, tuple[Decimal, Decimal]]:
+    return {check.code: (check.actual, check.limit) for check in answer.checks if not check.passed}
+
+
+def test_a_sound_request_is_approved_and_written_ahead_before_anything_is_sent():
+    story = Story()
+    assert kinds(story.hear(request())) == ["order.approved", "order.submitting"]
+    assert story.order.state == "submitting"
+
+
+def test_a_redelivered_request_is_answered_once():
+    story = Story()
+    story.hear(request())
+    assert story.hear(request()) == []
+
+
+def test_a_reused_key_with_another_wish_is_rejected_and_names_both():
+    story = Story()
+    story.hear(request(quantity="10"))
+    (answer,) = story.hear(request(quantity="11"))
+    assert isinstance(answer, CommandRejected)
+    assert answer.code == "KEY_REUSED"
+    assert "buy 10 AAPL" in answer.message
+    assert "buy 11 AAPL" in answer.message
+
+
+def test_an_undecodable_command_is_rejected_with_its_place_and_the_next_one_works():
+    story = Story()
+    (answer,) = story.hear(Illegible("UNDECODABLE", "not a JSON event"))
+    assert isinstance(answer, CommandRejected)
+    assert (answer.topic, answer.offset) == ("catalyst.commands", 0)
+    assert kinds(story.hear(request())) == ["order.approved", "order.submitting"]
+
+
+def test_an_order_over_the_limit_is_denied_with_the_figures_and_the_way_out():
+    (answer,) = Story().hear(request(quantity="501"))
+    assert isinstance(answer, OrderDenied)
+    assert refusal(answer) == {"ORDER_VALUE": (Decimal(50_100), Decimal(50_000))}
+    assert "at most 500 shares now (asked: 501)" in answer.message
+
+
+def test_a_symbol_without_any_bar_is_denied():
+    (answer,) = Story().hear(request(symbol="NOPE"), price=None)
+    assert isinstance(answer, OrderDenied)
+    assert set(refusal(answer)) == {"UNKNOWN_SYMBOL"}
+
+
+def test_a_request_that_waited_too_long_is_denied_and_never_sent():
+    (answer,) = Story().later(61).hear(request())
+    assert isinstance(answer, OrderDenied)
+    assert refusal(answer) == {"STALE_REQUEST": (Decimal(61), Decimal(60))}
+
+
+def test_nobody_sells_what_is_not_held_or_already_promised():
+    story = working()
+    story.hear(streamed(story, "filled", "10"), "catalyst.broker")
+    assert kinds(story.hear(request("sell", "6", key="s1"))) == ["order.approved", "order.submitting"]
+    (answer,) = story.hear(request("sell", "6", key="s2"))
+    assert isinstance(answer, OrderDenied)
+    assert refusal(answer) == {"LONG_ONLY": (Decimal(6), Decimal(4))}
+
+
+def test_before_reconciliation_entries_are_denied_and_exits_pass():
+    story = working()
+    story.hear(streamed(story, "filled", "10"), "catalyst.broker")
+    unready(story)
+    assert kinds(story.hear(request("buy", "1", key="b2"))) == ["order.denied"]
+    assert kinds(story.hear(request("sell", "1", key="s1"))) == ["order.approved", "order.submitting"]
+
+
+def test_the_client_order_id_is_a_function_of_account_order_and_attempt():
+    story = submitted()
+    first = client_order_id("paper", story.order.order_id, 1)
+    assert story.order.client_order_id == first
+    assert first != client_order_id("paper", story.order.order_id, 2)
+    assert len(first) == 30
+
+
+def test_a_fill_on_the_stream_becomes_a_position():
+    story = working()
+    (fill,) = story.hear(streamed(story, "filled", "10", "100.5"), "catalyst.broker")
+    assert isinstance(fill, FillRecorded)
+    assert (fill.quantity, fill.price, fill.complete) == (Decimal(10), Decimal("100.5"), True)
+    assert story.state.holdings["AAPL"].quantity == 10
+    assert story.order.state == "filled"
+
+
+def test_a_fill_that_comes_twice_and_by_two_roads_is_one_fill():
+    story = working()
+    story.hear(streamed(story, "filled", "10"), "catalyst.broker")
+    assert story.hear(streamed(story, "filled", "10", update="u2"), "catalyst.broker") == []
+    assert story.hear(answered(story, "found", body(story, "filled", "10"), "lookup"), "catalyst.broker") == []
+    assert story.state.holdings["AAPL"].quantity == 10
+
+
+def test_a_lost_partial_fill_is_healed_by_the_next_and_the_money_is_right():
+    story = working()
+    story.hear(streamed(story, "partially_filled", "4", "100"), "catalyst.broker")
+    (fill,) = story.hear(streamed(story, "filled", "10", "103"), "catalyst.broker")
+    assert (fill.quantity, fill.price) == (Decimal(6), Decimal(105))      # 10 x 103 - 4 x 100 = 630 for 6 shares
+    assert story.state.holdings["AAPL"].cost == Decimal(1030)
+
+
+def test_an_older_message_after_a_newer_one_changes_nothing():
+    story = working()
+    story.hear(streamed(story, "filled", "10", "103"), "catalyst.broker")
+    assert story.hear(streamed(story, "partially_filled", "4", "100", update="u0"), "catalyst.broker") == []
+
+
+def test_a_fill_after_the_cancel_is_real_shares():
+    story = working()
+    story.hear(streamed(story, "canceled"), "catalyst.broker")
+    assert story.order.state == "cancelled"
+    assert kinds(story.hear(streamed(story, "canceled", "3", update="u2"), "catalyst.broker")) == ["fill.recorded"]
+    assert story.state.holdings["AAPL"].quantity == 3
+
+
+def test_a_refusal_of_the_broker_is_final_and_in_its_words():
+    story = submitted()
+    text = '{"code": 40310000, "message": "insufficient buying power"}'
+    (answer,) = story.hear(answered(story, "rejected", text, status=403), "catalyst.broker")
+    assert (answer.code, answer.message) == ("40310000", "insufficient buying power")
+    assert story.order.state == "rejected"
+
+
+def test_a_lost_answer_is_unknown_and_a_look_is_due():
+    story = submitted()
+    events = story.hear(answered(story, "unknown", status=None, cause="ReadTimeout"), "catalyst.broker")
+    assert kinds(events) == ["order.unknown", "timer.set"]
+    assert story.order.state == "unknown"
+
+
+def test_what_the_look_finds_is_adopted():
+    story = submitted()
+    _, timer = story.hear(answered(story, "unknown", status=None, cause="ReadTimeout"), "catalyst.broker")
+    story.fire(timer)
+    events = story.hear(answered(story, "found", body(story, "filled", "10"), "lookup"), "catalyst.broker")
+    assert kinds(events) == ["order.accepted", "fill.recorded"]
+
+
+def doubted_and_absent() -> tuple[Story, TimerSet]:
+    story = submitted()
+    _, timer = story.hear(answered(story, "unknown", status=None, cause="ReadTimeout"), "catalyst.broker")
+    story.fire(timer)
+    (second,) = story.hear(answered(story, "absent", request="lookup", status=404), "catalyst.broker")
+    return story, second
+
+
+def test_one_look_never_proves_an_order_absent():
+    story, second = doubted_and_absent()
+    assert second.purpose == "absence"
+    assert story.order.state == "unknown"
+
+
+def test_two_looks_prove_it_absent_and_the_same_id_goes_out_again_while_fresh():
+    story, second = doubted_and_absent()
+    before = story.order.client_order_id
+    story.fire(second)
+    (again,) = story.hear(answered(story, "absent", request="lookup", status=404, number=2), "catalyst.broker")
+    assert isinstance(again, OrderSubmitting)
+    assert (again.client_order_id, again.sending) == (before, 2)
+
+
+def test_what_is_proven_absent_and_stale_expires_and_is_never_sent():
+    story, second = doubted_and_absent()
+    story.fire(second)
+    events = story.later(120).hear(answered(story, "absent", request="lookup", status=404, number=2), "catalyst.broker")
+    assert kinds(events) == ["order.expired"]
+
+
+def test_an_order_we_let_expire_and_that_turns_up_filled_is_booked():
+    story, second = doubted_and_absent()
+    story.fire(second)
+    story.later(120).hear(answered(story, "absent", request="lookup", status=404, number=2), "catalyst.broker")
+    assert kinds(story.hear(streamed(story, "filled", "10"), "catalyst.broker")) == ["order.accepted", "fill.recorded"]
+    assert story.state.holdings["AAPL"].quantity == 10
+
+
+def test_a_duplicate_refusal_means_it_had_landed_so_it_is_looked_up():
+    story = submitted()
+    text = '{"code": 40010001, "message": "client_order_id must be unique"}'
+    assert kinds(story.hear(answered(story, "rejected", text, status=422), "catalyst.broker")) == ["timer.set"]
+    assert story.order.is_open
+
+
+def test_an_accepted_order_is_watched_in_case_the_stream_loses_its_fill():
+    story = submitted()
+    events = story.hear(answered(story, "accepted", body(story, "new")), "catalyst.broker")
+    assert kinds(events) == ["order.accepted", "timer.set"]
+
+
+def test_an_order_that_is_not_ours_is_reported_once():
+    story = working()
+    foreign = streamed(story, "new").model_copy(update={"body": streamed(story, "new").body.replace(story.order.client_order_id, "by-hand")})
+    assert kinds(story.hear(foreign, "catalyst.broker")) == ["order.stranded"]
+    assert story.hear(foreign, "catalyst.broker") == []
+
+
+def test_what_cannot_be_halts_the_account_with_a_reason():
+    story = working()
+    story.hear(streamed(story, "filled", "10"), "catalyst.broker")
+    (halt,) = story.hear(streamed(story, "canceled", "10", update="u2"), "catalyst.broker")
+    assert isinstance(halt, AccountHalted)
+    assert kinds(story.hear(request(key="k2"))) == ["order.denied"]
+
+
+def test_a_snapshot_brings_what_was_missed_and_announces_ready():
+    story = unready(working())
+    events = story.hear(snapshot(story, [body(story, "filled", "10")], [{"symbol": "AAPL", "qty": "10"}]), "catalyst.broker")
+    assert kinds(events) == ["fill.recorded", "account.ready"]
+    assert events[-1].differences == ()
+
+
+def test_an_open_order_the_snapshot_does_not_show_is_looked_up_not_buried():
+    story = unready(working())
+    story.state = story.state.__class__(**{name: getattr(story.state, name) for name in story.state.__slots__} | {"timers": {}})
+    assert kinds(story.hear(snapshot(story), "catalyst.broker")) == ["timer.set", "account.ready"]
+    assert story.order.is_open
+
+
+def test_shares_the_log_cannot_explain_are_named_when_ready_is_announced():
+    story = unready(Story())
+    (ready,) = story.hear(snapshot(story, (), [{"symbol": "MSFT", "qty": "7"}]), "catalyst.broker")
+    assert isinstance(ready, AccountReady)
+    assert ready.differences == ("MSFT: broker 7, log 0",)
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[]", '{"data": null}', "null"])
+def test_a_frame_that_is_not_an_order_changes_nothing(text):
+    story = working()
+    assert story.hear(streamed(story, "new").model_copy(update={"body": text}), "catalyst.broker") == []
+
+
+@pytest.mark.parametrize("text", ["", "<html>oops</html>", "{}"])
+def test_an_answer_that_cannot_be_read_leaves_the_order_in_doubt(text):
+    story = submitted()
+    assert kinds(story.hear(answered(story, "accepted", text), "catalyst.broker")) == ["order.unknown", "timer.set"]
+
+
+def test_equal_stories_give_equal_events_to_the_byte():
+    def tell() -> list[bytes]:
+        story, second = doubted_and_absent()
+        story.fire(second)
+        story.hear(answered(story, "absent", request="lookup", status=404, number=2), "catalyst.broker")
+        from schemas.codec import encode
+        return [encode(event) for event in story.log]
+
+    assert tell() == tell()
