@@ -1,0 +1,122 @@
+"""The exchange as a process: `python -m deploy.exchange --journal DIR [--bars DIR | --seed N]`; `catalyst exchange` is the same."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TextIO
+
+from .access import Access
+from .book import Rules
+from .exchange import Exchange, Pace
+from .feed import Feed, FeedError
+from .folder import read_folder
+from .generator import DAYS, generate
+from .journal import Journal, JournalError
+from .outbox import LIMIT
+from .server import serve
+
+PORT = 5050
+STANDARD = Rules()
+UNUSABLE = 2        # exit code: the exchange was started with something it cannot work with
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return value
+
+
+def _speed(text: str) -> float:
+    value = float(_decimal(text))
+    if not value:
+        raise argparse.ArgumentTypeError("a speed is above 0; use --mode lockstep to let the time stand")
+    return value
+
+
+def _share(text: str) -> Decimal:
+    value = _decimal(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    it = argparse.ArgumentParser("exchange", description="Catalyst's paper exchange: Alpaca's API on this machine, fed by files or a seed.")
+    it.add_argument("--port", type=int, default=PORT, help=f"port on 127.0.0.1; 0 takes a free one (default {PORT})")
+    it.add_argument("--journal", type=Path, required=True, metavar="DIR", help="where orders and the clock are kept")
+    it.add_argument("--bars", type=Path, metavar="DIR", help="replay SYMBOL_1m.csv.gz files; without it bars are generated")
+    it.add_argument("--seed", type=int, default=0, help="of the generator, of ids and of partial fills (default 0)")
+    it.add_argument("--symbols", default="", metavar="A,B", help="symbols of the generator")
+    it.add_argument("--days", type=int, default=DAYS, help=f"days of the generator (default {DAYS})")
+    it.add_argument("--mode", choices=("lockstep", "paced"), default="paced", help="advanced by hand, or by itself (default)")
+    it.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="paced: X times real time (default 1)")
+    it.add_argument("--key", default="", help="accept only this key (default: any)")
+    it.add_argument("--secret", default="", help="the secret of --key")
+    it.add_argument("--cash", type=_decimal, default=STANDARD.cash, help=f"USD at the start (default {STANDARD.cash})")
+    it.add_argument("--spread", type=_decimal, default=STANDARD.spread, help=f"USD between bid and ask (default {STANDARD.spread})")
+    it.add_argument("--partial-fills", type=_share, default=STANDARD.partial_fills, metavar="SHARE", help="of fills that are split, 0..1 (default 0)")
+    it.add_argument("--slow-client", type=int, default=LIMIT, metavar="BYTES", help=f"may wait unread for a stream's client (default {LIMIT})")
+    return it
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM; 0 after an orderly end, UNUSABLE with one sentence on stderr when it cannot start."""
+    options = parser().parse_args(arguments)
+    try:
+        feed = _feed(options)
+        rules = Rules(cash=options.cash, spread=options.spread, partial_fills=options.partial_fills)
+        journal = Journal(options.journal, Exchange.identity(feed, rules, options.seed), _say)
+        exchange = Exchange(feed, journal, rules, options.seed, Pace(options.mode, options.speed))
+        listener = _listen(options.port)
+    except (FeedError, JournalError, _PortTaken) as error:
+        _say(str(error))
+        return UNUSABLE
+    for rejected in feed.faults.rejected[:10]:
+        _say(f"left out: {rejected}")
+    if (more := feed.faults.rejected_rows - 10) > 0:
+        _say(f"left out: {more:,} more lines; GET /_sim/feed names them")
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    asyncio.run(serve(exchange, Access(options.key, options.secret), listener,
+                      lambda: _say(f"exchange ready on {address}", sys.stdout), options.slow_client))
+    journal.close()
+    return 0
+
+
+def _feed(options: argparse.Namespace) -> Feed:
+    if options.bars is not None:
+        return read_folder(options.bars)
+    return generate(options.seed, [symbol for symbol in options.symbols.split(",") if symbol], options.days)
+
+
+class _PortTaken(Exception):
+    """Somebody else listens there."""
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as error:
+        raise _PortTaken(f"Port {port} on 127.0.0.1 cannot be used ({error}): choose another one with --port.") from None
+    return listener
+
+
+def _say(text: str, where: TextIO | None = None) -> None:
+    stream = where or sys.stderr
+    stream.write(text + "\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

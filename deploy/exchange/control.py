@@ -1,0 +1,110 @@
+"""The control plane, `/_sim`: what a real broker does not have. The simulated clock, the feed, and the hand that moves them.
+
+The driver advances minute by minute in lockstep; the market role asks how many bars a minute has. A minute is named by its
+END, in RFC 3339, UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .exchange import Exchange, OutOfStep
+from .feed import rfc3339
+from .params import time_of, whole
+from .refusals import Refusal
+from .sessions import new_york_day, session_on
+
+LONGEST_WAIT = 60.0     # real seconds of a long poll
+
+
+class ControlPlane:
+    """The endpoints of one exchange."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/_sim/clock", self.clock, methods=["GET"]),
+            Route("/_sim/advance", self.advance, methods=["POST"]),
+            Route("/_sim/minutes", self.minutes, methods=["GET"]),
+            Route("/_sim/feed", self.feed, methods=["GET"]),
+        ]
+
+    async def clock(self, request: Request) -> Response:
+        exchange, state = self._exchange, self._exchange.state
+        phase = "finished" if exchange.finished else "waiting" if state.minute is None else "running"
+        return JSONResponse({
+            "now": rfc3339(exchange.now()), "mode": exchange.pace.mode, "speed": exchange.pace.speed, "state": phase,
+            "minute": None if state.minute is None else rfc3339(state.minute), "minutes_done": state.minutes_done,
+            "last_update_id": state.last_update_id, "updates": state.updates,
+        })
+
+    async def advance(self, request: Request) -> Response:
+        """Make the minute behind `after` happen, once, however often it is asked for."""
+        try:
+            body = json.loads(await request.body() or b"{}")
+            after = body.get("after")
+            index = self._exchange.advance(None if after is None else _moment(after))
+        except (ValueError, AttributeError):
+            raise Refusal("malformed_body") from None
+        except OutOfStep as error:
+            return JSONResponse({"message": str(error)}, status_code=409)
+        if index is None:
+            return JSONResponse({"minute": None, "bars": 0, "finished": True})
+        feed = self._exchange.feed
+        return JSONResponse({"minute": rfc3339(feed.end(index)), "bars": feed.count(index), "finished": index + 1 >= len(feed)})
+
+    async def minutes(self, request: Request) -> Response:
+        """The finished minutes behind `after`; waits for one for at most `wait` real seconds."""
+        exchange, query = self._exchange, request.query_params
+        limit, deadline = whole(query, "limit", 1_000, 10_000), time.monotonic() + _seconds(query.get("wait", "0"))
+        try:
+            first = exchange.index_after(time_of(query, "after"))
+        except OutOfStep as error:
+            return JSONResponse({"message": str(error)}, status_code=409)
+        while exchange.state.minutes_done <= first < len(exchange.feed) and not exchange.closing:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            await exchange.moved(left)
+        last = min(first + limit, exchange.state.minutes_done)
+        rows = [self._minute(index) for index in range(first, last)]
+        return JSONResponse({"minutes": rows, "finished": max(first, last) >= len(exchange.feed)})
+
+    def _minute(self, index: int) -> dict[str, Any]:
+        """`session_open` and `session_close` are the regular session's of that New York day, null when it has none."""
+        feed = self._exchange.feed
+        session = session_on(new_york_day(feed.start(index)))
+        return {
+            "minute": rfc3339(feed.end(index)), "bars": feed.count(index),
+            "session_open": session and rfc3339(session.open), "session_close": session and rfc3339(session.close),
+        }
+
+    async def feed(self, request: Request) -> Response:
+        return JSONResponse(self._exchange.feed.describe())
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("a minute is named in UTC")
+    return found
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise Refusal("invalid", field="wait", value=text)
+    return min(seconds, LONGEST_WAIT)

@@ -1,0 +1,189 @@
+"""The one exchange of a process: engine, journal and feed together, and who listens.
+
+`rest`, `control` and `stream` call it on one event loop; every change goes through `_commit`: decide, journal (fsynced),
+evolve, tell the listeners. Nothing is awaited in between, so there is one order of everything and no lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from . import engine
+from .book import Order, Rules, State
+from .engine import Advance, Cancel, Command, Event, MinuteHappened, OrderReceived
+from .feed import MINUTE, Bar, Feed
+from .journal import Journal, JournalFull, encode
+from .orders import read_order
+from .refusals import Refusal
+from .sessions import new_york_day
+from .wire import trade_update
+
+Listener = Callable[[Any], None]
+
+
+class OutOfStep(Exception):
+    """An advance names a minute the exchange has not reached, or the exchange is not in lockstep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How time passes: in lockstep it stands until it is advanced, paced it runs `speed` times as fast as real time."""
+
+    mode: str = "lockstep"
+    speed: float = 1.0
+
+
+class Exchange:
+    """Guarantee: what an answer, a trade update or a bar has told anybody is on disk before."""
+
+    def __init__(self, feed: Feed, journal: Journal, rules: Rules, seed: int, pace: Pace) -> None:
+        self.feed, self.pace = feed, pace
+        self.on_update: set[Listener] = set()       # called with each trade update, as JSON value
+        self.on_bars: set[Listener] = set()         # called with each minute's tuple of bars
+        self._journal = journal
+        self._moved = asyncio.Event()               # set, and replaced, when a minute has happened or the exchange closes
+        self._tick = 0.0                            # monotonic second at which the last minute happened
+        self.closing = False
+        self.state = engine.begin(seed, rules, frozenset(feed.symbols), feed.start(0))
+        for event in journal.replay(self._bars_of):
+            self.state = engine.evolve(self.state, event)
+
+    @staticmethod
+    def identity(feed: Feed, rules: Rules, seed: int) -> dict[str, Any]:
+        """What a journal belongs to."""
+        return {"feed": feed.identity, "seed": seed, "rules": encode(rules)}
+
+    # what is asked of it
+
+    def submit(self, body: Mapping[str, Any]) -> Order:
+        """Take an order; answers it as it stood when it was received, before any fill. Raises Refusal."""
+        events = self._commit(read_order(body, self.now()))
+        assert isinstance(events[0], OrderReceived)
+        return events[0].order
+
+    def cancel(self, order_id: UUID) -> None:
+        self._commit(Cancel(self.now(), order_id))
+
+    def advance(self, after: datetime | None) -> int | None:
+        """The number of the minute that follows `after`, which has happened now; None at the end of the feed. A repetition moves nothing."""
+        if self.pace.mode != "lockstep":
+            raise OutOfStep("the exchange is paced: its minutes happen by themselves")
+        index = self.index_after(after)
+        if index > self.state.minutes_done:
+            raise OutOfStep(f"the exchange has not reached {after}; its last finished minute is {self.state.minute}")
+        if index >= len(self.feed):
+            return None
+        if index == self.state.minutes_done:
+            self._next_minute()
+        return index
+
+    def index_after(self, after: datetime | None) -> int:
+        """The number of the minute behind a named one; raises OutOfStep for a minute that the feed does not have."""
+        if after is None:
+            return 0
+        index = self.feed.index_of(after)
+        if index is None:
+            raise OutOfStep(f"the feed has no minute that ends at {after}")
+        return index + 1
+
+    async def moved(self, seconds: float) -> None:
+        """Return when a minute has happened, when the exchange closes, or when the time is over."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._moved.wait(), seconds)
+
+    # time
+
+    @property
+    def finished(self) -> bool:
+        return self.state.minutes_done >= len(self.feed)
+
+    def now(self) -> datetime:
+        """The simulated time. Paced, it flows on behind the last minute, never past the end of the next."""
+        if self.pace.mode == "lockstep" or self.finished or not self._tick:
+            return self.state.now
+        flowed = timedelta(seconds=(time.monotonic() - self._tick) * self.pace.speed)
+        last, done = self.state.minute, self.state.minutes_done
+        if last is None:
+            flowing = self.feed.start(0) + flowed
+        elif new_york_day(last) == new_york_day(self.feed.start(done)) or flowed < MINUTE:
+            flowing = last + flowed
+        else:                                       # the night is jumped over: a minute of it, then the next day's first minute
+            flowing = self.feed.start(done) + flowed - MINUTE
+        return max(self.state.now, min(flowing, self.feed.end(done) - timedelta(milliseconds=1)))
+
+    async def run(self) -> None:
+        """Let the minutes happen by themselves until the feed ends; closed hours take one simulated minute."""
+        self._tick = time.monotonic()
+        while not self.finished and not self.closing:
+            due = self._tick + self._wait().total_seconds() / self.pace.speed
+            if (pause := due - time.monotonic()) > 0:
+                await asyncio.sleep(pause)
+            else:
+                await asyncio.sleep(0)              # at any speed clients get their turn
+            if self.closing:
+                return
+            self._next_minute()
+            self._tick = max(due, time.monotonic() - 1)     # keeps the pace on average, without a rush after a long stop
+
+    def _wait(self) -> timedelta:
+        """From the last minute to the end of the next."""
+        last, end = self.state.minute, self.feed.end(self.state.minutes_done)
+        if last is None:
+            return MINUTE
+        return end - last if new_york_day(last) == new_york_day(end - MINUTE) else 2 * MINUTE
+
+    # how it changes
+
+    def _next_minute(self) -> None:
+        index = self.state.minutes_done
+        bars = self.feed.minute(index)
+        self._commit(Advance(self.feed.end(index), bars))
+        self._wake()
+
+    def _commit(self, command: Command) -> list[Event]:
+        events = engine.decide(self.state, command)
+        try:
+            self._journal.append(events)
+        except JournalFull as full:
+            raise Refusal("journal", why=full) from full
+        except OSError as error:
+            sys.stderr.write(f"The journal {self._journal.path} cannot be made safe ({error}); the exchange ends. Start it again: it "
+                             "reads what is there.\n")
+            sys.stderr.flush()
+            os._exit(74)
+        for event in events:
+            self.state = engine.evolve(self.state, event)
+            self._tell(event, self.state)
+        return events
+
+    def _tell(self, event: Event, state: State) -> None:
+        if isinstance(event, MinuteHappened):
+            for listener in tuple(self.on_bars):
+                listener(event.bars)
+        elif self.on_update:
+            update = trade_update(state, event)
+            for listener in tuple(self.on_update):
+                listener(update)
+
+    def _wake(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def close(self) -> None:
+        """Let waiting clients go; the journal stays open until the process ends."""
+        self.closing = True
+        self._wake()
+
+    def _bars_of(self, end: datetime) -> tuple[Bar, ...]:
+        index = self.feed.index_of(end)
+        assert index is not None, f"the journal's minute {end} is not in a feed of the same identity"
+        return self.feed.minute(index)

@@ -1,0 +1,118 @@
+"""One port for everything: puts the endpoints together, checks the key, and runs them until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .access import Access
+from .control import ControlPlane
+from .exchange import Exchange
+from .market_data import MarketData
+from .outbox import LIMIT
+from .refusals import Refusal
+from .rest import TradingApi
+from .stream import Streams
+
+KEEP_ALIVE = 3600       # s; a pooled connection that the server closed first would turn a POST into an unknown outcome
+GRACE = 2               # s for requests that are under way when the process is told to end
+
+
+class Guard:
+    """Lets requests of the broker's API through that bring the key; the control plane and /health are for everybody on this machine."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith(("/_sim/", "/health")):
+            headers = dict(scope["headers"])
+            pair = [headers.get(name, b"").decode("latin-1") for name in (b"apca-api-key-id", b"apca-api-secret-key")]
+            if not self._access.allows(*pair):
+                await _refused(Refusal("unauthorized"))(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _refused(refusal: Refusal) -> JSONResponse:
+    return JSONResponse(refusal.body, status_code=refusal.http)
+
+
+async def _on_refusal(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)
+    return _refused(refusal)
+
+
+async def _on_no_endpoint(request: Request, error: Exception) -> Response:
+    return _refused(Refusal("no_endpoint", method=request.method, path=request.url.path))
+
+
+def application(exchange: Exchange, access: Access, limit: int = LIMIT) -> Starlette:
+    """The whole exchange as an ASGI app; `limit` is what may wait for a slow websocket client, in bytes."""
+    since = datetime.now(UTC).isoformat()
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"role": "exchange", "state": "ready", "reason": "", "since": since})
+
+    streams = Streams(exchange, access, limit)
+    app = Starlette(
+        routes=[*TradingApi(exchange).routes(), *MarketData(exchange).routes(), *ControlPlane(exchange).routes(),
+                *streams.routes(), Route("/health", health)],
+        exception_handlers={Refusal: _on_refusal, HTTPException: _on_no_endpoint},
+    )
+    app.router.redirect_slashes = False         # alpaca-py takes a redirect for an answer
+    app.add_middleware(Guard, access=access)
+    app.state.streams = streams
+    return app
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it serves and leaves signals alone: it would end the process by the signal, not with exit code 0."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(exchange: Exchange, access: Access, listener: socket.socket, ready: Callable[[], None], limit: int = LIMIT) -> None:
+    """Serve until SIGTERM or SIGINT; in paced mode time runs from here on, with or without clients."""
+    app = application(exchange, access, limit)
+    server = _Server(uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", ws="websockets-sansio", ws_per_message_deflate=False,
+        ws_ping_interval=30, ws_ping_timeout=120, timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=GRACE,
+    ), ready)
+
+    def stop() -> None:
+        exchange.close()
+        app.state.streams.close()
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    async with asyncio.TaskGroup() as tasks:
+        pacing = tasks.create_task(exchange.run()) if exchange.pace.mode == "paced" else None
+        await server.serve(sockets=[listener])
+        if pacing is not None:
+            pacing.cancel()
