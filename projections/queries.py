@@ -1,0 +1,329 @@
+"""What the gateway may ask of the read models: typed answers from the views, and waiting until one's own write can be read.
+
+The one module of this room that others import. It reads, and reads only what views show: a rebuild behind them is not noticed. Money and quantities
+are Decimal, times are aware and UTC. Every call may raise ReadModelsUnavailable: Postgres is away or `catalyst migrate` was not run; ask again later.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Self
+from uuid import UUID
+
+import asyncpg
+
+from schemas.commands import command_id
+from schemas.topics import COMMANDS
+
+PROGRESS = "catalyst_progress"      # the channel the projector notifies with every transaction
+POLL_S = 0.25                       # how long a lost notification can delay a waiter
+OPEN_STATES = ("approved", "submitting", "unknown", "working")
+DOUBTFUL = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError, asyncpg.AdminShutdownError,
+            asyncpg.CrashShutdownError, asyncpg.InterfaceError, asyncio.TimeoutError)
+
+
+class ReadModelsUnavailable(ConnectionError):
+    """The read models cannot be looked at now; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What an account holds of one symbol, valued at the symbol's last bar; short is negative. Values in USD, None before the symbol's first bar."""
+
+    account: str
+    symbol: str
+    quantity: Decimal
+    cost: Decimal
+    average_price: Decimal
+    realised_profit: Decimal
+    opened_at: datetime
+    changed_at: datetime
+    last_price: Decimal | None
+    last_price_at: datetime | None
+    market_value: Decimal | None
+    open_profit: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order. `state`: approved submitting unknown working filled cancelled expired rejected denied. None: not told, or nothing to tell."""
+
+    id: UUID
+    account: str
+    symbol: str
+    command_id: UUID
+    side: str
+    quantity: Decimal
+    state: str
+    attempt: int
+    sending: int
+    client_order_id: str | None
+    broker_order_id: str | None
+    broker_status: str | None
+    filled_quantity: Decimal
+    average_price: Decimal | None
+    code: str | None
+    message: str | None                 # partly the broker's words: untrusted text
+    expires_at: datetime
+    decided_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One pre-trade question: what was, and what may be."""
+
+    code: str
+    passed: bool
+    actual: Decimal
+    limit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Risk's verdict on one order, with every check that ran."""
+
+    order_id: UUID
+    account: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    command_id: UUID
+    verdict: str                        # approved · denied
+    price: Decimal | None
+    priced_at: datetime | None
+    limits_version: int
+    checks: tuple[Check, ...]
+    message: str | None
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A record on the commands topic that was not acted on at all."""
+
+    topic: str
+    partition: int
+    offset: int
+    account: str
+    code: str                           # UNDECODABLE · UNKNOWN_TYPE · KEY_REUSED
+    message: str
+    command_id: UUID | None
+    rejected_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a command so far. `status` is the order's state, `refused` for a rejected command, `pending` while nothing is decided."""
+
+    command_id: UUID
+    status: str
+    order: Order | None
+    decision: Decision | None
+    rejection: Rejection | None
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more will happen by itself, or the order works at the broker: what a waiting person wants to hear."""
+        return self.status not in ("pending", "approved", "submitting")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """How an account's actor is. `state`: recovering ready halted; halted once, its `code` and `message` stay."""
+
+    account: str
+    epoch: int | None
+    holder: str | None
+    state: str
+    code: str | None
+    message: str | None
+    differences: tuple[str, ...]
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the pipeline: bars minutes commands rejections decisions orders fills. `count` is of `day`, the stage's newest New York day."""
+
+    stage: str
+    account: str                        # of bars and minutes the feed's source
+    detail: str
+    last_event_at: datetime
+    day: date
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far the read models are in one partition; with the log's end (EventLog.ends) it gives the lag in events."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    last_id: UUID | None
+    last_at: datetime | None            # when the log took the last record applied
+
+
+class Queries:
+    """Reads of the live read models over a small pool, and one connection that listens for the projector's progress."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._pool: asyncpg.Pool | None = None
+        self._listener: asyncpg.Connection | None = None
+        self._progress = asyncio.Event()
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Idempotent. Connections are made when first needed; there is nothing to open."""
+        listener, self._listener = self._listener, None
+        pool, self._pool = self._pool, None
+        if listener is not None:
+            listener.terminate()
+        if pool is not None:
+            pool.terminate()
+
+    async def positions(self, account: str | None = None, symbol: str | None = None) -> Sequence[Position]:
+        """Open positions, by account and symbol."""
+        rows = await self._rows("SELECT * FROM v_open_positions WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR symbol = $2) "
+                                "ORDER BY account, symbol", account, symbol)
+        return [Position(**row) for row in rows]
+
+    async def orders(self, account: str | None = None, *, symbol: str | None = None, states: Sequence[str] | None = None,
+                     since: datetime | None = None, limit: int = 100) -> Sequence[Order]:
+        """Orders, the last decided first; `states` for instance OPEN_STATES, `since` by decision time."""
+        rows = await self._rows(
+            "SELECT * FROM v_orders WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR symbol = $2) "
+            "AND ($3::text[] IS NULL OR state = ANY($3)) AND ($4::timestamptz IS NULL OR decided_at >= $4) ORDER BY decided_at DESC, id LIMIT $5",
+            account, symbol, None if states is None else list(states), since, limit)
+        return [Order(**row) for row in rows]
+
+    async def order(self, order_id: UUID) -> Order | None:
+        """One order by its id."""
+        rows = await self._rows("SELECT * FROM v_orders WHERE id = $1", order_id)
+        return Order(**rows[0]) if rows else None
+
+    async def outcome(self, command: UUID, *, at: tuple[int, int] | None = None) -> Outcome:
+        """What became of a command. With `at`, the (partition, offset) it was appended at, a rejection of that very record counts too: a second
+        request with a used key has the first one's id."""
+        async with self._reading() as connection:
+            orders = await connection.fetch("SELECT * FROM v_orders WHERE command_id = $1", command)
+            decisions = await connection.fetch("SELECT * FROM v_decisions WHERE command_id = $1", command)
+            rejections = await connection.fetch(
+                "SELECT * FROM v_command_rejections WHERE topic = $1 AND (partition, \"offset\") = ($2, $3) OR command_id = $4 AND code <> 'KEY_REUSED'",
+                COMMANDS.name, *(at or (-1, -1)), command)
+        order = Order(**orders[0]) if orders else None
+        rejection = Rejection(**rejections[0]) if rejections else None
+        status = "refused" if rejection else order.state if order else "pending"
+        return Outcome(command, status, order, _decision(decisions[0]) if decisions else None, rejection)
+
+    async def outcome_by_key(self, account: str, idempotency_key: str) -> Outcome:
+        """What became of the request with this key on this account."""
+        return await self.outcome(command_id(account, idempotency_key))
+
+    async def settled(self, command: UUID, timeout: float, *, at: tuple[int, int] | None = None) -> Outcome:
+        """The outcome as soon as it is settled, or as it stands after `timeout` seconds."""
+        async for left in self._looks(timeout):
+            outcome = await self.outcome(command, at=at)
+            if outcome.settled or left <= 0:
+                return outcome
+        raise AssertionError("the last look has nothing left")
+
+    async def decisions(self, account: str | None = None, *, limit: int = 100) -> Sequence[Decision]:
+        """Verdicts, the newest first."""
+        rows = await self._rows("SELECT * FROM v_decisions WHERE ($1::text IS NULL OR account = $1) ORDER BY decided_at DESC, order_id LIMIT $2",
+                                account, limit)
+        return [_decision(row) for row in rows]
+
+    async def accounts(self) -> Sequence[Account]:
+        """Every account the log knows."""
+        rows = await self._rows("SELECT * FROM v_accounts ORDER BY account")
+        return [Account(**{**row, "differences": tuple(json.loads(row["differences"]))}) for row in rows]
+
+    async def pipeline(self) -> Sequence[Stage]:
+        """Every stage that ever moved, in the order of the flow."""
+        return [Stage(**row) for row in await self._rows("SELECT * FROM v_trade_pipeline_status")]
+
+    async def reaches(self) -> Sequence[Reach]:
+        """How far the read models are, by topic and partition."""
+        return [Reach(**row) for row in await self._rows("SELECT * FROM v_offsets ORDER BY topic, partition")]
+
+    async def reached(self, topic: str, partition: int, offset: int, timeout: float) -> bool:
+        """Wait until the record at `offset` is in the read models; False when it is not after `timeout` seconds."""
+        async for left in self._looks(timeout):
+            rows = await self._rows("SELECT next_offset FROM v_offsets WHERE topic = $1 AND partition = $2", topic, partition)
+            if rows and rows[0]["next_offset"] > offset:
+                return True
+            if left <= 0:
+                break
+        return False
+
+    async def _looks(self, timeout: float) -> AsyncIterator[float]:
+        """Yield the seconds left: at once, after every progress of the projector, every POLL_S, and a last time with nothing left."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        await self._listen()
+        while True:
+            progress = self._progress       # before the look: what happens while it looks is not missed
+            left = deadline - loop.time()
+            yield left
+            if left <= 0:
+                return
+            try:
+                await asyncio.wait_for(progress.wait(), min(POLL_S, left))
+            except TimeoutError:
+                await self._listen()
+
+    def _progressed(self, *_: object) -> None:
+        past, self._progress = self._progress, asyncio.Event()
+        past.set()
+
+    async def _listen(self) -> None:
+        async with self._opening:
+            if self._listener is None or self._listener.is_closed():
+                async with _told():
+                    listener = await asyncpg.connect(self._url, timeout=5)
+                    await listener.add_listener(PROGRESS, self._progressed)
+                self._listener = listener
+
+    async def _rows(self, query: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:
+        async with self._reading() as connection:
+            rows: Sequence[Mapping[str, Any]] = await connection.fetch(query, *arguments)
+            return rows
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Any]:
+        async with _told():
+            async with self._opening:
+                if self._pool is None:
+                    self._pool = await asyncpg.create_pool(self._url, min_size=1, max_size=4, timeout=5, command_timeout=30,
+                                                           server_settings={"timezone": "UTC", "application_name": "catalyst-queries"})
+            async with self._pool.acquire(timeout=5) as connection:
+                yield connection
+
+
+def _decision(row: Mapping[str, Any]) -> Decision:
+    checks = tuple(Check(item["code"], item["passed"], Decimal(item["actual"]), Decimal(item["limit"])) for item in json.loads(row["checks"]))
+    return Decision(**{**row, "checks": checks})
+
+
+@asynccontextmanager
+async def _told() -> AsyncIterator[None]:
+    """Postgres' troubles in our words."""
+    try:
+        yield
+    except asyncpg.UndefinedTableError as error:
+        raise ReadModelsUnavailable(f"the database has no read models ({error}); run `catalyst migrate`") from error
+    except DOUBTFUL as error:
+        raise ReadModelsUnavailable(f"Postgres cannot be reached ({type(error).__name__}: {error}); it is tried again with the next call") from error
