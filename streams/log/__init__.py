@@ -32,9 +32,11 @@ class Message:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as it stands in the log. `timestamp` is the broker's append time in UTC; `value` the wire bytes, not decoded."""
+class Record(NamedTuple):
+    """One record as it stands in the log. `timestamp` is the broker's append time in UTC; `value` the wire bytes, not decoded.
+
+    A tuple because reads make one per record: 0.2 us, where a frozen dataclass takes 1.2.
+    """
 
     topic: str
     partition: int
@@ -115,9 +117,10 @@ class EventLog(ABC):
              anchors: Mapping[TopicPartition, UUID] | None = None, max_records: int = 10_000) -> AsyncIterator[Sequence[Record]]:
         """Batches of records from these offsets on, each in offset order per partition, every record once.
 
-        With `until` it ends when every partition has reached its end (replay); without, it goes on for ever (tail). There is no offset reset:
-        a start before the beginning or beyond the end raises LogCut, and so does an anchor (the id of the event at start-1) that is not there.
-        While the broker is away it waits and retries; it never skips.
+        With `until` (which names every partition of `starts`) it ends when every partition has reached its end (replay); without, it goes on for
+        ever (tail). There is no offset reset: a start before the beginning or beyond the end raises LogCut, and so does an anchor (the id of the
+        event at start-1) that is not there. While the broker is away it waits and retries; it never skips, and when the broker is back the last
+        record read must still be where it was. A cancelled `anext` loses nothing: the next one goes on.
         """
 
     @abstractmethod
