@@ -7,6 +7,7 @@ one, and the first record at an epoch wins. The account's actor and the market w
 import asyncio
 import contextlib
 import hashlib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ import structlog
 from schemas import codec
 from schemas.trading import LeaseTaken
 from streams.log import Appended, EventLog, LogCut, LogUnavailable, Message, Record, Refused, TopicPartition
+from streams.log.chain import Chain
 
 IDLE = 10.0         # s; Postgres ends a session that is silent so long: a frozen holder loses its lock
 PING = 2.0          # s between confirmations; four of them may fail before `held` turns false
@@ -161,9 +163,13 @@ class Stream:
                     self.claims.append(claim)
                 self.position = record.offset + 1
 
-    async def claim(self, taken: LeaseTaken) -> Claim | None:
+    def next(self, holder: str, now: datetime) -> LeaseTaken:
+        """The claim that follows what was seen so far."""
+        highest = self.holder.epoch if self.holder else 0
+        return LeaseTaken.new(source=SOURCE, subject=self.key, time=now, holder=holder, previous=highest, epoch=highest + 1)
+
+    async def claim(self, taken: LeaseTaken, message: Message) -> Claim | None:
         """Append the claim, read through to it, and return it if it holds; None when another was first at its epoch. Raises LogUnavailable."""
-        message = Message(self.key, codec.encode(taken), codec.headers(taken))
         while True:
             match await self.log.append(self.topic, [message]):
                 case Appended(first=first):
@@ -179,18 +185,19 @@ class Stream:
 class Lease:
     """The right to write one stream, kept up in the background until it is released or lost.
 
-    `epoch` goes on every event written under it; `offset` is where its `lease.taken` stands; `chain` continues from that record. `held()` costs
+    `epoch` goes on every event written under it; `offset` is where its `lease.taken` stands; `chain` is how the writer goes on from there: seq 1 is
+    next. `held()` costs
     nothing and is asked before every write.
     """
 
-    def __init__(self, stream: Stream, lock: AdvisoryLock, claim: Claim, taken: LeaseTaken) -> None:
+    def __init__(self, stream: Stream, lock: AdvisoryLock, claim: Claim, chain: Chain) -> None:
         self.topic, self.key, self.partition = stream.topic, stream.key, stream.place.partition
         self.epoch, self.holder, self.offset = claim.epoch, claim.holder, claim.offset
-        self.taken = taken
+        self.chain = chain
         self._stream, self._lock, self._claim = stream, lock, claim
         self._loop = asyncio.get_running_loop()
         self._asking = asyncio.Lock()       # the session answers one question at a time
-        self._confirmed = self._loop.time()
+        self._confirmed = -math.inf
         self._lost: asyncio.Future[str] = self._loop.create_future()
         self._keeper = self._loop.create_task(self._keep(), name=f"lease {self.topic} {self.key}")
 
@@ -210,15 +217,22 @@ class Lease:
                 try:
                     await _may_try(stream, lock, holder, waiting)
                     await stream.read_to(await stream.end())
-                    taken = _next(stream, holder, clock(), runid)
-                    claim = await stream.claim(taken)
+                    now = clock()
+                    taken = stream.next(holder, now)
+                    message, chain = Chain().stamp(taken, recordedtime=now, runid=runid or holder)
+                    claim = await stream.claim(taken, message)
                 except LogUnavailable as away:
                     waiting(f"the log cannot be reached: {away}")
                     await asyncio.sleep(RETRY)
                     continue
-                if claim is not None:
+                if claim is None:
+                    continue
+                lease = cls(stream, lock, claim, chain)
+                await lease.confirm()           # what happened while we claimed: a process can be frozen between any two lines
+                if not lease.lost:
                     log.info("lease_taken", topic=topic, key=key, epoch=claim.epoch, offset=claim.offset, holder=holder)
-                    return cls(stream, lock, claim, taken)
+                    return lease
+                await lease.release()
         except BaseException:
             lock.drop()
             raise
@@ -289,12 +303,6 @@ class Lease:
 
     def _raise(self) -> NoReturn:
         raise LeaseLost(f"{self.topic} {self.key}: epoch {self.epoch} is over: {self._lost.result()}")
-
-
-def _next(stream: Stream, holder: str, now: datetime, runid: str | None) -> LeaseTaken:
-    highest = stream.holder.epoch if stream.holder else 0
-    draft = LeaseTaken.new(source=SOURCE, subject=stream.key, time=now, holder=holder, previous=highest, epoch=highest + 1)
-    return draft.stamped(recordedtime=now, seq=0, runid=runid)
 
 
 async def _may_try(stream: Stream, lock: AdvisoryLock, holder: str, waiting: Callable[[str], None]) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from schemas import codec
 from schemas.topics import TRADING
-from schemas.trading import LeaseTaken
+from schemas.trading import CommandRejected, LeaseTaken
 from streams import lease as leases
 from streams.lease import Claim, Lease, LeaseLost, Stream, standing
 from streams.log import Message
+from streams.log.chain import Chain, Verdict
 from streams.log.memory import Fate, MemoryLog
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -40,6 +41,11 @@ async def take(log: MemoryLog, clock: Callable[[], datetime]) -> AsyncIterator[C
             return held
 
         yield take
+
+
+def rejected(offset: int) -> CommandRejected:
+    return CommandRejected.new(source="/test", subject="paper", time=NOON, topic="catalyst.commands", partition=0, offset=offset,
+                               code="UNDECODABLE", message="", command_id=None)
 
 
 async def on_log(log: MemoryLog, key: str = "paper") -> list[Claim]:
@@ -74,6 +80,21 @@ async def test_who_waits_for_the_loss_is_woken_by_it(take):
         await waiting
 
 
+async def test_what_a_zombie_writes_means_nothing_to_a_reader_of_the_chain(log, take):
+    old = await take("one")
+    before, chain = old.chain.stamp(rejected(1), recordedtime=NOON, runid="one")
+    await log.append(TRADING.name, [before])
+    new = await take("two")
+    await log.append(TRADING.name, [chain.stamp(rejected(2), recordedtime=NOON, runid="one")[0]])       # the frozen writer woke up
+    await log.append(TRADING.name, [new.chain.stamp(rejected(3), recordedtime=NOON, runid="two")[0]])
+    reader, verdicts = Chain(), []
+    for record in await log.last(TRADING.name, old.partition, 10):
+        judged = reader.judge(codec.decode(record.value), record.value)
+        reader = judged.chain
+        verdicts.append(judged.verdict)
+    assert verdicts == [Verdict.APPLIES, Verdict.APPLIES, Verdict.APPLIES, Verdict.STALE, Verdict.APPLIES]
+
+
 async def test_streams_of_other_keys_in_the_partition_have_their_own_epochs(log, take):
     keys = [key for key in map("account-{}".format, range(20)) if log.partition_of(TRADING.name, key) == 0][:2]
     held = [await take("one", key) for key in keys]
@@ -95,10 +116,10 @@ async def test_two_that_append_the_same_epoch_cannot_both_hold(log, clock):
     streams = [Stream(log, TRADING.name, "paper") for _ in range(2)]
     for stream in streams:
         await stream.read_to(await stream.end())
-    claims = [leases._next(stream, f"{name}@start", clock(), None) for stream, name in zip(streams, ("one", "two"), strict=True)]
-    assert [claim.epoch for claim in claims] == [1, 1]
-    second = await streams[1].claim(claims[1])
-    first = await streams[0].claim(claims[0])
+    taken = [stream.next(f"{name}@start", clock()) for stream, name in zip(streams, ("one", "two"), strict=True)]
+    assert [claim.epoch for claim in taken] == [1, 1]
+    second = await streams[1].claim(taken[1], Message("paper", codec.encode(taken[1])))
+    first = await streams[0].claim(taken[0], Message("paper", codec.encode(taken[0])))
     assert second == Claim(1, "two@start", 0) and first is None
 
 
