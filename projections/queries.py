@@ -201,12 +201,12 @@ class Queries:
         return [Position(**row) for row in rows]
 
     async def orders(self, account: str | None = None, *, symbol: str | None = None, states: Sequence[str] | None = None,
-                     since: datetime | None = None, limit: int = 100) -> Sequence[Order]:
-        """Orders, the last decided first; `states` for instance OPEN_STATES, `since` by decision time."""
+                     since: datetime | None = None, limit: int = 100, skip: int = 0) -> Sequence[Order]:
+        """Orders, the last decided first, the first `skip` left out; `states` for instance OPEN_STATES, `since` by decision time."""
         rows = await self._rows(
             "SELECT * FROM v_orders WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR symbol = $2) "
-            "AND ($3::text[] IS NULL OR state = ANY($3)) AND ($4::timestamptz IS NULL OR decided_at >= $4) ORDER BY decided_at DESC, id LIMIT $5",
-            account, symbol, None if states is None else list(states), since, limit)
+            "AND ($3::text[] IS NULL OR state = ANY($3)) AND ($4::timestamptz IS NULL OR decided_at >= $4) ORDER BY decided_at DESC, id LIMIT $5 OFFSET $6",
+            account, symbol, None if states is None else list(states), since, limit, skip)
         return [Order(**row) for row in rows]
 
     async def order(self, order_id: UUID) -> Order | None:
