@@ -54,7 +54,7 @@ class ControlPlane:
             body = json.loads(await request.body() or b"{}")
             after = body.get("after")
             index = self._exchange.advance(None if after is None else _moment(after))
-        except (ValueError, AttributeError):
+        except (ValueError, TypeError, AttributeError):
             raise Refusal("malformed_body") from None
         except OutOfStep as error:
             return JSONResponse({"message": str(error)}, status_code=409)

@@ -170,4 +170,4 @@ class Journal:
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 160 else f"{text[:150]}... ({zlib.crc32(text.encode()):08x})"
+    return text if len(text) <= 120 else f"{text[:60]}... (checksum {zlib.crc32(text.encode()):08x})"

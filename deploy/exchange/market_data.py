@@ -72,6 +72,6 @@ def _read_token(query: Query) -> tuple[str, datetime] | None:
         return None
     try:
         symbol, start = urlsafe_b64decode(text.encode()).decode().split("|")
-        return symbol, datetime.fromisoformat(start)
+        return symbol, datetime.fromisoformat(start).astimezone(UTC)
     except ValueError:
         raise Refusal("invalid", field="page_token", value=text) from None

@@ -110,6 +110,6 @@ def _number(body: Mapping[str, Any], name: str) -> Decimal:
 
 def _text(body: Mapping[str, Any], name: str, absent: str | None = None) -> str | None:
     value = body.get(name, absent)
-    if value is not None and not isinstance(value, str):
+    if value is not None and not (isinstance(value, str) and value.isprintable()):
         raise Refusal("invalid", field=name, value=value)
     return value

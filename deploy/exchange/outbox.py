@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 LIMIT = 2 * 1024 * 1024     # bytes; two days of 24 symbols, or a thousand trade updates
+POLICY, RESTART = 1008, 1012     # close codes: the client broke a rule; the service is going down
 FAREWELL = 2.0              # real seconds for a last frame to a client that may not read it
 
 
@@ -24,6 +25,7 @@ class Outbox:
         self._ready = asyncio.Event()
         self.ended = asyncio.Event()
         self.last_word: bytes | None = None     # what the client is told when the outbox has ended
+        self.code = POLICY
 
     @property
     def waiting(self) -> int:
@@ -41,8 +43,9 @@ class Outbox:
         self._ready.set()
         return True
 
-    def end(self, last_word: bytes | None = None) -> None:
-        self.last_word, self._bytes = last_word, 0
+    def end(self, last_word: bytes | None = None, code: int = POLICY) -> None:
+        """Drop what waits and let the connection close with a last word and a WebSocket close code."""
+        self.last_word, self.code, self._bytes = last_word, code, 0
         self._frames.clear()
         self.ended.set()
 
@@ -75,7 +78,7 @@ async def converse(socket: WebSocket, outbox: Outbox, hear: Callable[[bytes], No
             async with asyncio.timeout(FAREWELL):
                 if outbox.last_word is not None:
                     await socket.send_bytes(outbox.last_word)
-                await socket.close(1008)
+                await socket.close(outbox.code)
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             pass                                # it does not read: the server drops the connection when this returns
 

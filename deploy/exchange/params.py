@@ -22,7 +22,7 @@ def time_of(query: Query, name: str, *, end_of_day: bool = False) -> datetime | 
     try:
         if len(text) == 10:
             return datetime.combine(date.fromisoformat(text), time.max if end_of_day else time.min, UTC)
-        parsed = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text.replace(" ", "+"))     # a plus that was not percent-encoded arrives as a space
     except ValueError:
         raise Refusal("invalid", field=name, value=text) from None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

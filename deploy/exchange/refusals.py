@@ -26,7 +26,7 @@ REFUSALS = {
     "no_order":           Answer(404, 40410000, "order not found for {id}"),
     "no_position":        Answer(404, 40410000, "position does not exist"),
     "no_asset":           Answer(404, 40410000, "asset not found for {symbol}"),
-    "no_endpoint":        Answer(404, 40410000, "endpoint not found: the paper exchange does not serve {method} {path}"),
+    "no_endpoint":        Answer(404, None, "endpoint not found: the paper exchange does not serve {method} {path}"),
     "duplicate_id":       Answer(422, 40010001, "client_order_id must be unique"),
     "client_id_length":   Answer(422, 40010001, "client_order_id must be no more than 128 characters"),
     "no_quantity":        Answer(422, 40010001, "qty or notional is required"),
@@ -41,6 +41,7 @@ REFUSALS = {
     "intent":             Answer(422, 42210000, "position intent mismatch, inferred: {inferred}, specified: {specified}"),
     "not_cancelable":     Answer(422, 42210000, "order is not cancelable"),
     "unsupported":        Answer(422, 42210000, "{field} {value} is not supported by the paper exchange yet; it takes {supported}"),
+    "internal":           Answer(500, 50010000, "internal server error"),
     "journal":            Answer(503, 50010000, "the paper exchange could not write its journal and did nothing: {why}"),
 }
 
@@ -51,7 +52,7 @@ class Refusal(Exception):
     def __init__(self, name: str, *, extras: dict[str, str] | None = None, **blanks: object) -> None:
         self.name, self.extras = name, extras or {}
         self.http, self.code, text = REFUSALS[name]
-        self.message = text.format(**blanks)
+        self.message = text.format(**blanks).encode("utf-8", "backslashreplace").decode()     # what came in may not be text
         super().__init__(self.message)
 
     @property

@@ -59,6 +59,10 @@ async def _on_no_endpoint(request: Request, error: Exception) -> Response:
     return _refused(Refusal("no_endpoint", method=request.method, path=request.url.path))
 
 
+async def _on_error(request: Request, error: Exception) -> Response:
+    return _refused(Refusal("internal"))        # Starlette raises the error on, so it is in the log
+
+
 def application(exchange: Exchange, access: Access, limit: int = LIMIT) -> Starlette:
     """The whole exchange as an ASGI app; `limit` is what may wait for a slow websocket client, in bytes."""
     since = datetime.now(UTC).isoformat()
@@ -70,7 +74,7 @@ def application(exchange: Exchange, access: Access, limit: int = LIMIT) -> Starl
     app = Starlette(
         routes=[*TradingApi(exchange).routes(), *MarketData(exchange).routes(), *ControlPlane(exchange).routes(),
                 *streams.routes(), Route("/health", health)],
-        exception_handlers={Refusal: _on_refusal, HTTPException: _on_no_endpoint},
+        exception_handlers={Refusal: _on_refusal, HTTPException: _on_no_endpoint, Exception: _on_error},
     )
     app.router.redirect_slashes = False         # alpaca-py takes a redirect for an answer
     app.add_middleware(Guard, access=access)

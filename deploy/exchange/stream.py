@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 from .access import Access
 from .exchange import Exchange
 from .feed import Bar
-from .outbox import LIMIT, Outbox, converse
+from .outbox import LIMIT, RESTART, Outbox, converse
 from .wire import bar_frame
 
 TRADE_UPDATES = "trade_updates"
@@ -82,7 +82,7 @@ class Streams:
 
     def close(self) -> None:
         for outbox in [client.outbox for client in self._traders.values()] + [client.outbox for client in self._readers]:
-            outbox.end()
+            outbox.end(code=RESTART)
 
     def _push_update(self, update: dict[str, Any]) -> None:
         frame = json.dumps(update, separators=(",", ":")).encode()
