@@ -1,0 +1,137 @@
+"""Publishes trade requests and tells what became of them. The one place of the gateway that writes, and all it writes is `trade.requested`.
+
+Called by the tool execute_trade. A key trades once: everything on the log is read before anything is written, an unconfirmed append is repeated with the very
+same event, and what nobody confirmed is called unknown, never retried under another id.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID
+
+from gateway.answers import TradeAnswer
+from gateway.clock import market_time, patience
+from gateway.outcome import Story, answer, begin
+from gateway.reads import Reads
+from gateway.refusals import Refusal
+from gateway.stories import Stories
+from schemas import codec
+from schemas.commands import TradeRequested, command_id
+from schemas.settings import Settings
+from schemas.topics import COMMANDS
+from streams.log import Appended, LogUnavailable, Message, Refused, Unknown
+from streams.role import EVENTS_OUT
+
+LOOK_S = 3.0        # to reach the log's end before anything is written; it takes 2 ms when the log is there
+APPEND_S = 5.0      # to get an append confirmed, over all attempts
+ATTEMPT_S = 1.5
+FILL_S = 1.0        # a market order that was accepted fills within milliseconds; one answer for both
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a caller asked for, validated. Shares."""
+
+    symbol: str
+    side: Literal["buy", "sell"]
+    quantity: Decimal
+    idempotency_key: str
+    reason: str
+    actor: str
+
+
+class Desk:
+    """Takes requests for one account."""
+
+    def __init__(self, settings: Settings, stories: Stories, reads: Reads) -> None:
+        self._settings = settings
+        self._stories = stories
+        self._reads = reads
+        self._publishing: set[asyncio.Task[tuple[int, int] | None]] = set()
+
+    async def execute(self, wanted: Wanted, wait_s: float) -> TradeAnswer:
+        """The outcome of the request as far as it is known after `wait_s` seconds. Raises Refusal."""
+        command = command_id(self._settings.account, wanted.idempotency_key)
+        await self._read_everything(command)
+        known = self._stories.find(command) or await self._reads.old_story(command)
+        mine = None
+        if known:
+            _same(known, wanted)
+        else:
+            mine = self._request(wanted)
+        place = await self._publish(mine) if mine else None
+        story = await self._wait(command, place, wait_s) or known or (begin(mine, "asked" if place else "unconfirmed") if mine else None)
+        assert story is not None
+        _same(story, wanted)        # another request with this key may have come first
+        if place and (rejection := self._stories.rejection(*place)):
+            raise Refusal("COMMAND_REJECTED", f"{rejection.code}: {rejection.message}", command_id=command)
+        self._reads.promise(self._stories.reached)
+        first = self._stories.opening(command)
+        return answer(story, duplicate=mine is None or first not in (None, mine), mode=self._reads.mode)
+
+    async def _read_everything(self, command: UUID) -> None:
+        """A key that was used a moment ago, by whomever, is known after this."""
+        if self._stories.broken:
+            raise Refusal("LOG_BROKEN", self._stories.broken, command_id=command)
+        try:
+            if await self._stories.catch_up(LOOK_S):
+                return
+            what = "the gateway has not read the log to its end yet"
+        except (LogUnavailable, TimeoutError) as error:
+            what = f"the log cannot be reached: {error}" if str(error) else "the log does not answer"
+        raise Refusal("LOG_UNAVAILABLE", what, command_id=command)
+
+    def _request(self, wanted: Wanted) -> TradeRequested:
+        time = market_time(self._settings, self._stories)
+        if time is None:
+            raise Refusal("NO_MARKET_TIME", "the market has no time yet")
+        return TradeRequested.new(
+            source="/gateway", subject=self._settings.account, time=time, symbol=wanted.symbol, side=wanted.side, quantity=wanted.quantity,
+            idempotency_key=wanted.idempotency_key, actor=wanted.actor, reason=wanted.reason, expires=time + patience(self._settings),
+        ).stamped(recordedtime=datetime.now(UTC))
+
+    async def _wait(self, command: UUID, place: tuple[int, int] | None, wait_s: float) -> Story | None:
+        """The story once nothing more will come of waiting, or as it is after `wait_s` seconds; an accepted order gets a moment more to fill."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
+
+        def told(*enough: str) -> bool | None:
+            story = self._stories.find(command)
+            refused = place is not None and self._stories.rejection(*place) is not None
+            return (refused or (story is not None and (story.settled or story.state in enough))) or None
+
+        if await self._stories.until(lambda: told("working"), wait_s) and not told():
+            await self._stories.until(told, min(FILL_S, deadline - loop.time()))
+        return self._stories.find(command)
+
+    async def _publish(self, request: TradeRequested) -> tuple[int, int] | None:
+        """Where the request stands on the log; None when nobody confirmed it. A caller who hangs up does not stop it half-way. Raises Refusal."""
+        task = asyncio.create_task(self._append(request))
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
+        return await asyncio.shield(task)
+
+    async def _append(self, request: TradeRequested) -> tuple[int, int] | None:
+        message = Message(request.subject, codec.encode(request), codec.headers(request))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + APPEND_S
+        while (left := deadline - loop.time()) > 0:
+            match await self._stories.log.append(COMMANDS.name, [message], deadline=min(ATTEMPT_S, left)):
+                case Appended(partition, first, _):
+                    EVENTS_OUT.labels("gateway", COMMANDS.name, request.type).inc()
+                    return partition, first
+                case Refused(cause):
+                    raise Refusal("LOG_REFUSED", f"the log does not take the request: {cause}", command_id=request.id)
+                case Unknown():
+                    await asyncio.sleep(0.1)        # the very same event again: readers take an id once
+        return None
+
+
+def _same(known: Story, wanted: Wanted) -> None:
+    """Raises Refusal when a key stands for another trade than this."""
+    asked = replace(known, symbol=wanted.symbol, side=wanted.side, quantity=wanted.quantity).content
+    if asked != known.content:
+        raise Refusal("KEY_REUSED", f"idempotency_key {wanted.idempotency_key!r} stands for {known.content} ({known.state}); this call asks for {asked}",
+                      command_id=known.command_id)
