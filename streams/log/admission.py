@@ -18,9 +18,22 @@ def refusal(topics: Mapping[str, Topic], topic: str, messages: Sequence[Message]
     if len({message.key for message in messages}) > 1:
         raise ValueError(f"{topic}: one append has one key; got {sorted({message.key for message in messages})}. Use append_many for several")
     if topic not in topics:
-        return Refused(f"no topic {topic!r} in the catalogue; there are: {', '.join(sorted(topics))}")
+        return Refused(unknown_topic(topics, topic))
     size = sum(map(size_of, messages))
     return Refused(too_large(topic, messages[0].key, size)) if size > MAX_BATCH_BYTES else None
+
+
+def unknown_topic(topics: Mapping[str, Topic], name: str) -> str:
+    """The refusal of a name that is not in the catalogue, in words."""
+    return f"no topic {name!r} in the catalogue; there are: {', '.join(sorted(topics))}"
+
+
+def topic_named(topics: Mapping[str, Topic], name: str) -> Topic:
+    """The topic of this name. Raises LookupError."""
+    try:
+        return topics[name]
+    except KeyError:
+        raise LookupError(unknown_topic(topics, name)) from None
 
 
 def too_large(topic: str, key: str, size: int) -> str:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from schemas.topics import TOPICS, Topic
 from streams.log import Appended, EventLog, LogUnavailable, Message, Offsets, Outcome, Record, Refused, TopicPartition, Unknown
-from streams.log.admission import MAX_BATCH_BYTES, batches, by_partition, refusal, size_of, too_large
+from streams.log.admission import MAX_BATCH_BYTES, batches, by_partition, refusal, size_of, too_large, topic_named, unknown_topic
 from streams.log.cuts import another, before_begin, beyond_end, check_anchor, missing
 from streams.log.keys import partition_for
 
@@ -66,7 +66,7 @@ class MemoryLog(EventLog):
 
     async def append_many(self, topic: str, messages: Sequence[Message], *, deadline: float = 30.0) -> Sequence[Outcome]:
         if topic not in self.topics:
-            return [Refused(f"no topic {topic!r} in the catalogue; there are: {', '.join(sorted(self.topics))}")]
+            return [Refused(unknown_topic(self.topics, topic))]
         await asyncio.sleep(0)
         return [
             self._write(topic, partition, batch)
@@ -88,7 +88,7 @@ class MemoryLog(EventLog):
         return Unknown("the append got no answer in time") if fate else Appended(partition, first, len(messages))
 
     def partition_of(self, topic: str, key: str) -> int:
-        return partition_for(key, self.topics[topic].partitions)
+        return partition_for(key, topic_named(self.topics, topic).partitions)
 
     async def ends(self, topics: Sequence[str]) -> Offsets:
         await asyncio.sleep(0)
@@ -144,9 +144,7 @@ class MemoryLog(EventLog):
 
     def _places(self, topics: Sequence[str]) -> Iterator[TopicPartition]:
         for topic in topics:
-            if topic not in self.topics:
-                raise LookupError(f"no topic {topic!r} in the catalogue; there are: {', '.join(sorted(self.topics))}")
-            yield from (TopicPartition(topic, number) for number in range(self.topics[topic].partitions))
+            yield from (TopicPartition(topic, number) for number in range(topic_named(self.topics, topic).partitions))
 
     def _kept(self, place: TopicPartition) -> Partition:
         self._reach()
