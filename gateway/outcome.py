@@ -56,7 +56,7 @@ TOLD: Mapping[OrderState, Told] = {
     "denied":      Told("denied", True, True, f"Nothing was sent. Change what the failed checks name and {NEW_KEY}."),
     "rejected":    Told("rejected", True, True, f"The broker refused it; nothing is working there. Change it and {NEW_KEY}."),
     "cancelled":   Told("cancelled", True, True, "The broker ended it before it was filled whole; filled_quantity says how much was traded."),
-    "expired":     Told("expired", True, True, f"Too old to be sent, or lapsed at the broker; filled_quantity says how much was traded. If still wanted, {NEW_KEY}."),
+    "expired":     Told("expired", True, True, f"Too old to be sent, or lapsed at the broker; see filled_quantity. If still wanted, {NEW_KEY}."),
 }
 IN_WORDS: Mapping[OrderState, str] = {
     "unconfirmed": "the log did not confirm the request", "asked": "not decided yet", "approved": "approved, not sent yet",
@@ -144,7 +144,7 @@ def answer(story: Story, *, duplicate: bool, mode: str) -> TradeAnswer:
 
 def _in_words(story: Story) -> str:
     match story.state:
-        case "filled":
+        case "filled" if story.average_price is not None:
             return f"filled at {story.average_price:f} USD"
         case "denied":
             return "denied by risk: " + ", ".join(check.code for check in story.failed)

@@ -4,6 +4,7 @@ Started by `catalyst role gateway`. A log or database that is away makes it degr
 """
 
 import asyncio
+import logging
 import socket
 from contextlib import nullcontext
 from datetime import datetime
@@ -40,6 +41,7 @@ def run(settings: Settings) -> int:
 async def serve(running: Role, log: EventLog) -> None:
     """Everything the gateway does, until cancelled. Raises PortTaken, TokenProblem."""
     settings = running.settings
+    _one_voice()
     token = ensure_token(settings.token_path)
     door = listen(settings.gateway_host, settings.gateway_port)
     stories = Stories(log, settings.account)
@@ -54,6 +56,15 @@ async def serve(running: Role, log: EventLog) -> None:
     finally:
         door.close()
         await log.stop()
+
+
+def _one_voice() -> None:
+    """The framework's log lines go where ours go, and its chatter nowhere: it would write its own format to stderr."""
+    for name, level in (("fastmcp", logging.ERROR), ("mcp", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(level)
 
 
 def listen(host: str, port: int) -> socket.socket:

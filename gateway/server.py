@@ -39,14 +39,14 @@ def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
 
-Symbol = Annotated[str, BeforeValidator(_upper), Field(description="ticker, for instance AAPL or BRK.B", pattern=r"^[A-Za-z][A-Za-z0-9.]{0,9}$")]
-Side = Annotated[Literal["buy", "sell"], BeforeValidator(_lower), Field(description="sell closes what is held; short selling is denied")]
+# The Before validators stand last: they run first, and what they give meets the bounds of Field.
+Symbol = Annotated[str, Field(description="ticker, for instance AAPL or BRK.B", pattern=r"^[A-Za-z][A-Za-z0-9.]{0,9}$"), BeforeValidator(_upper)]
+Side = Annotated[Literal["buy", "sell"], Field(description="sell closes what is held; short selling is denied"), BeforeValidator(_lower)]
 Quantity = Annotated[Decimal, Field(gt=0, le=1_000_000, decimal_places=9, description="shares, > 0; number or numeric string")]
-Key = Annotated[str, BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value),
-                Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$",
-                      description="yours, one per intended trade, for instance aapl-open-20190211-1; repeat it to ask about the same trade again")]
+Key = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[!-~]*$",
+                           description="yours, one per intended trade, for instance aapl-open-20190211-1; repeat it to ask about the same trade again")]
 WaitS = Annotated[float, Field(ge=0, le=30, description="seconds to wait for the outcome")]
-Reason = Annotated[str, AfterValidator(lambda text: clean(text, 500) or "-"), Field(min_length=1, max_length=500, description="why; kept in the log")]
+Reason = Annotated[str, Field(min_length=1, max_length=500, description="why; kept in the log"), AfterValidator(lambda text: clean(text, 500) or "-")]
 Limit = Annotated[int, Field(ge=1, le=100, description="how many at most")]
 Skip = Annotated[int, Field(ge=0, le=100_000, description="how many of the newest to leave out, for paging")]
 
