@@ -249,13 +249,13 @@ def _corrected(rules: Rules, bar: Heard, revision: int) -> BarCorrected:
 
 
 def evolve(tape: Tape, event: Event) -> Tape:
-    """What an event on the clock topic means; `placed` does the same for bars. Most events mean nothing to it."""
+    """What an event on the clock topic means, once; `placed` does the same for bars. Most events mean nothing to it."""
     match event:
-        case SessionOpened():
+        case SessionOpened() if tape.day is None or event.session > tape.day:
             return replace(tape, running=Running(Session(event.session, event.opens, event.closes)), day=event.session)
         case SessionClosed():
             return replace(tape, running=None)
-        case MinuteSealed():
+        case MinuteSealed() if tape.last is None or event.minute > tape.last:
             return _was_sealed(tape, event)
         case _:
             return tape
