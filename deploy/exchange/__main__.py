@@ -23,6 +23,7 @@ from .server import serve
 
 PORT = 5050
 STANDARD = Rules()
+SEND_BUFFER = 128 * 1024     # bytes the kernel keeps for a client that does not read; by itself it would take 4 MB
 UNUSABLE = 2        # exit code: the exchange was started with something it cannot work with
 
 
@@ -106,6 +107,7 @@ def _listen(port: int) -> socket.socket:
     # the protocol is named because asyncio sends small answers at once only on sockets that say they are TCP: 40 ms each otherwise
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     try:
         listener.bind(("127.0.0.1", port))
     except (OSError, OverflowError) as error:

@@ -21,6 +21,7 @@ from .feed import rfc3339
 from .params import time_of, whole
 from .refusals import Refusal
 from .sessions import new_york_day, session_on
+from .stream import Streams
 
 LONGEST_WAIT = 60.0     # real seconds of a long poll
 
@@ -28,8 +29,8 @@ LONGEST_WAIT = 60.0     # real seconds of a long poll
 class ControlPlane:
     """The endpoints of one exchange."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, exchange: Exchange, streams: Streams) -> None:
+        self._exchange, self._streams = exchange, streams
 
     def routes(self) -> list[Route]:
         return [
@@ -37,6 +38,7 @@ class ControlPlane:
             Route("/_sim/advance", self.advance, methods=["POST"]),
             Route("/_sim/minutes", self.minutes, methods=["GET"]),
             Route("/_sim/feed", self.feed, methods=["GET"]),
+            Route("/_sim/clients", self.clients, methods=["GET"]),
         ]
 
     async def clock(self, request: Request) -> Response:
@@ -75,7 +77,7 @@ class ControlPlane:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            await exchange.moved(left)
+            await exchange.moved.wait(left)
         last = min(first + limit, exchange.state.minutes_done)
         rows = [self._minute(index) for index in range(first, last)]
         return JSONResponse({"minutes": rows, "finished": max(first, last) >= len(exchange.feed)})
@@ -88,6 +90,18 @@ class ControlPlane:
             "minute": rfc3339(feed.end(index)), "bars": feed.count(index),
             "session_open": session and rfc3339(session.open), "session_close": session and rfc3339(session.close),
         }
+
+    async def clients(self, request: Request) -> Response:
+        """How many listen to which stream; waits for at most `wait` real seconds until there are `trade_updates` and `bars` of them."""
+        query, streams = request.query_params, self._streams
+        wanted = {name: whole(query, name, 0, 1_000) for name in streams.listening()}
+        deadline = time.monotonic() + _seconds(query.get("wait", "0"))
+        while any(streams.listening()[name] < count for name, count in wanted.items()) and not self._exchange.closing:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            await streams.changed.wait(left)
+        return JSONResponse(streams.listening())
 
     async def feed(self, request: Request) -> Response:
         return JSONResponse(self._exchange.feed.describe())

@@ -7,7 +7,6 @@ evolve, tell the listeners. Nothing is awaited in between, so there is one order
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from . import engine
+from .bell import Bell
 from .book import Order, Rules, State
 from .engine import Advance, Cancel, Command, Event, MinuteHappened, OrderReceived
 from .feed import MINUTE, Bar, Feed
@@ -50,7 +50,7 @@ class Exchange:
         self.on_update: set[Listener] = set()       # called with each trade update, as JSON value
         self.on_bars: set[Listener] = set()         # called with each minute's tuple of bars
         self._journal = journal
-        self._moved = asyncio.Event()               # set, and replaced, when a minute has happened or the exchange closes
+        self.moved = Bell()                         # rings when a minute has happened, and when the exchange closes
         self._tick = 0.0                            # monotonic second at which the last minute happened
         self.closing = False
         self.state = engine.begin(seed, rules, frozenset(feed.symbols), feed.start(0))
@@ -94,11 +94,6 @@ class Exchange:
         if index is None:
             raise OutOfStep(f"the feed has no minute that ends at {after}")
         return index + 1
-
-    async def moved(self, seconds: float) -> None:
-        """Return when a minute has happened, when the exchange closes, or when the time is over."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), seconds)
 
     # time
 
@@ -147,7 +142,7 @@ class Exchange:
         index = self.state.minutes_done
         bars = self.feed.minute(index)
         self._commit(Advance(self.feed.end(index), bars))
-        self._wake()
+        self.moved.ring()
 
     def _commit(self, command: Command) -> list[Event]:
         events = engine.decide(self.state, command)
@@ -174,14 +169,10 @@ class Exchange:
             for listener in tuple(self.on_update):
                 listener(update)
 
-    def _wake(self) -> None:
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
-
     def close(self) -> None:
         """Let waiting clients go; the journal stays open until the process ends."""
         self.closing = True
-        self._wake()
+        self.moved.ring()
 
     def _bars_of(self, end: datetime) -> tuple[Bar, ...]:
         index = self.feed.index_of(end)

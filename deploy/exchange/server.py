@@ -72,7 +72,7 @@ def application(exchange: Exchange, access: Access, limit: int = LIMIT) -> Starl
 
     streams = Streams(exchange, access, limit)
     app = Starlette(
-        routes=[*TradingApi(exchange).routes(), *MarketData(exchange).routes(), *ControlPlane(exchange).routes(),
+        routes=[*TradingApi(exchange).routes(), *MarketData(exchange).routes(), *ControlPlane(exchange, streams).routes(),
                 *streams.routes(), Route("/health", health)],
         exception_handlers={Refusal: _on_refusal, HTTPException: _on_no_endpoint, Exception: _on_error},
     )

@@ -15,6 +15,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from .access import Access
+from .bell import Bell
 from .exchange import Exchange
 from .feed import Bar
 from .outbox import LIMIT, RESTART, Outbox, converse
@@ -49,6 +50,7 @@ class Streams:
         self._access, self._limit = access, limit
         self._traders: dict[str, TradeClient] = {}          # by key
         self._readers: set[DataClient] = set()
+        self.changed = Bell()                               # rings when somebody has begun or ceased to listen
         exchange.on_update.add(self._push_update)
         exchange.on_bars.add(self._push_bars)
 
@@ -63,15 +65,23 @@ class Streams:
         finally:
             if self._traders.get(client.key) is client:
                 del self._traders[client.key]
+            self.changed.ring()
 
     async def data(self, socket: WebSocket) -> None:
         await socket.accept()
-        client = DataClient(self._access, Outbox(self._limit))
+        client = DataClient(self, self._access, Outbox(self._limit))
         self._readers.add(client)
         try:
             await converse(socket, client.outbox, client.hear)
         finally:
             self._readers.discard(client)
+            self.changed.ring()
+
+    def listening(self) -> dict[str, int]:
+        """How many clients get what is pushed."""
+        traders = [client for client in self._traders.values() if client.listening and not client.outbox.ended.is_set()]
+        readers = [client for client in self._readers if client.bars and not client.outbox.ended.is_set()]
+        return {TRADE_UPDATES: len(traders), "bars": len(readers)}
 
     def take_place(self, client: TradeClient) -> None:
         """The newest connection of a key is the one that counts."""
@@ -136,6 +146,7 @@ class TradeClient:
         streams = [TRADE_UPDATES] if isinstance(asked, list) and TRADE_UPDATES in asked else []
         self._say("listening", {"streams": streams})
         self.listening = bool(streams)
+        self._streams.changed.ring()
 
     def _say(self, stream: str, data: dict[str, Any]) -> None:
         if not self.outbox.put(json.dumps({"stream": stream, "data": data}).encode()):
@@ -145,8 +156,8 @@ class TradeClient:
 class DataClient:
     """One connection to the bars; it is greeted before it has said anything."""
 
-    def __init__(self, access: Access, outbox: Outbox) -> None:
-        self._access, self.outbox, self._authorized = access, outbox, False
+    def __init__(self, streams: Streams, access: Access, outbox: Outbox) -> None:
+        self._streams, self._access, self.outbox, self._authorized = streams, access, outbox, False
         self._channels: dict[str, list[str]] = {name: [] for name in CHANNELS}
         self.bars: frozenset[str] = frozenset()
         self._say({"T": "success", "msg": "connected"})
@@ -181,6 +192,7 @@ class DataClient:
             self._channels[name] = list(dict.fromkeys([*had, *asked])) if add else [symbol for symbol in had if symbol not in asked]
         self.bars = frozenset(self._channels["bars"])
         self._say({"T": "subscription", **self._channels})
+        self._streams.changed.ring()
 
     def _error(self, code: int) -> None:
         self._put(data_error(code))
