@@ -82,23 +82,29 @@ class EmbeddedKafka:
         self._cache = cache
         self._say = say
         self._process: Process | None = None
-        self._port = 0
+        self.port = 0
+        self._controller = 0
 
     @property
     def bootstrap(self) -> str:
-        """host:port for clients; known once prepared."""
-        return f"127.0.0.1:{self._port}"
+        """host:port for clients; known once claimed."""
+        return f"127.0.0.1:{self.port}"
+
+    def claim(self) -> None:
+        """Choose its ports, once: they stay while this object lives."""
+        if not self.port:
+            chosen = ports(self.home, ("kafka", "kafka controller"), self._say)
+            self.port, self._controller = chosen["kafka"], chosen["kafka controller"]
 
     def prepare(self) -> Launch:
-        """Fetch, choose ports, format where that has not been done, and say how to start it. Blocks; idempotent. Raises CannotStart."""
+        """Fetch, claim, format where that has not been done, and say how to start it. Blocks; idempotent. Raises CannotStart."""
         java = _java()
         jars = kafka_jars(self._cache, self._say)
         _check_room(self.home)
-        chosen = ports(self.home, ("kafka", "kafka_controller"), self._say)
-        self._port = chosen["kafka"]
+        self.claim()
         self.directory.mkdir(parents=True, exist_ok=True)
         properties, log4j = self.directory / "server.properties", self.directory / "log4j2.properties"
-        properties.write_text("".join(f"{name}={value}\n" for name, value in self._settings(chosen["kafka_controller"]).items()))
+        properties.write_text("".join(f"{name}={value}\n" for name, value in self._settings().items()))
         log4j.write_text(LOG4J)
         run = (java, *JVM, f"-Dlog4j2.configurationFile={log4j}", "-cp", os.pathsep.join(map(str, jars)))
         if not (self.directory / "data" / "meta.properties").exists():
@@ -109,7 +115,7 @@ class EmbeddedKafka:
     async def probe(self) -> str:
         """"" when it takes requests, else what is missing."""
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
             writer.close()
             client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
             try:
@@ -148,13 +154,13 @@ class EmbeddedKafka:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.stop()
 
-    def _settings(self, controller: int) -> dict[str, str]:
+    def _settings(self) -> dict[str, str]:
         return {
             **SETTINGS,
             "log.dirs": str(self.directory / "data"),
-            "listeners": f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
         }
 
     def _format(self, run: tuple[str, ...], properties: Path) -> None:

@@ -29,7 +29,7 @@ from deploy.embedded.process import Launch, Process, spawn, until_ready
 READY_WITHIN = 60.0                                         # seconds; 0.3 s measured, longer while a large WAL is recovered
 UNPRIVILEGED = ("catalyst", "postgres", "nobody")           # the first that exists runs the database when we are root
 COMMON = Path("/var/lib/catalyst")                          # for homes that such a user cannot reach
-DATABASE = USER = "catalyst"
+USER = DATABASE = "catalyst"
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -56,33 +56,38 @@ EXPLAIN = {
 class EmbeddedPostgres:
     """One database server of one home. Committed data survives a restart and a kill -9."""
 
-    def __init__(self, home: Path, *, say: Callable[[str], None] = print) -> None:
+    def __init__(self, home: Path, *, database: str = DATABASE, say: Callable[[str], None] = print) -> None:
         self.home = home.absolute()
+        self.database = database
         self._say = say
         self._process: Process | None = None
-        self._port = 0
+        self.port = 0
         self._user = _unprivileged() if os.geteuid() == 0 else None
 
     @property
     def dsn(self) -> str:
-        """postgresql://… of the database `catalyst`, with the password; known once prepared."""
-        return f"postgresql://{USER}:{self._password()}@127.0.0.1:{self._port}/{DATABASE}"
+        """postgresql://… of our database, with the password; known once claimed."""
+        return f"postgresql://{USER}:{self._password()}@127.0.0.1:{self.port}/{self.database}"
 
     @property
     def data(self) -> Path:
         """The data directory."""
         return Path((self.home / "postgres" / "location").read_text().strip())
 
+    def claim(self) -> None:
+        """Choose its port, once: it stays while this object lives."""
+        if not self.port:
+            self.port = ports(self.home, ("postgres",), self._say)["postgres"]
+
     def prepare(self) -> Launch:
-        """Choose place and port, initdb where that has not been done, clear what a killed server left. Blocks; idempotent. Raises CannotStart."""
+        """Claim, choose the place, initdb where that has not been done, clear what a killed server left. Blocks; idempotent. Raises CannotStart."""
         binaries = self._binaries()
-        self._port = ports(self.home, ("postgres",), self._say)["postgres"]
+        self.claim()
         self._locate()
-        self._password()
         if not (self.data / "PG_VERSION").exists():
             self._initdb(binaries)
         _clear_remains(self.data)
-        options = [word for name, value in {**SETTINGS, "port": str(self._port)}.items() for word in ("-c", f"{name}={value}")]
+        options = [word for name, value in {**SETTINGS, "port": str(self.port)}.items() for word in ("-c", f"{name}={value}")]
         return Launch(name="postgres", argv=(str(binaries / "postgres"), "-D", str(self.data), *options), log=self.home / "logs" / "postgres.log",
                       cwd=self.data, env=_environment(), user=self._user, explain=EXPLAIN,
                       stop_signal=signal.SIGINT,        # fast shutdown: SIGTERM would wait for every client
@@ -91,10 +96,10 @@ class EmbeddedPostgres:
     async def probe(self) -> str:
         """"" when it takes connections and our database exists, else what is missing. Creates the database the first time."""
         try:
-            connection = await asyncpg.connect(self.dsn.removesuffix(DATABASE) + "postgres", timeout=5, ssl=False)
+            connection = await asyncpg.connect(self.dsn.rsplit("/", 1)[0] + "/postgres", timeout=5, ssl=False)
             try:
-                if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
-                    await connection.execute(f"CREATE DATABASE {DATABASE}")
+                if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", self.database):
+                    await connection.execute(f"CREATE DATABASE {self.database}")
             finally:
                 await connection.close()
         except asyncpg.InvalidPasswordError:

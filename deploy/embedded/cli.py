@@ -1,0 +1,279 @@
+"""`catalyst up | down | status | logs`: what a person types to run the embedded stack of a home (CATALYST_HOME, default ~/.catalyst)."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+from deploy.embedded import CannotStart
+from deploy.embedded.control import Ledger, NotRunning, ask, stream
+from deploy.embedded.jars import kafka_jars
+from deploy.embedded.process import tail
+from deploy.embedded.stack import Plan, given_by_user
+from deploy.embedded.summary import show
+from schemas import settings
+
+NOT_READY, NOT_RUNNING = 1, 3
+PATIENCE = 180.0                # seconds until everything must be ready; 10-15 s measured
+DOWN_WITHIN = 15.0
+
+
+class Speed(click.ParamType):
+    """A number, or `max` (None): lockstep."""
+
+    name = "X|max"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value == "max":
+            return None
+        try:
+            number = float(str(value).removesuffix("x"))
+        except ValueError:
+            number = 0.0
+        if not 0 < number < 1e6:
+            self.fail(f"{value!r} is neither a number above 0 nor `max`", param, ctx)
+        return number
+
+
+@click.command()
+@click.option("--feed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of SYMBOL_1m.csv.gz files; without it bars are generated.")
+@click.option("--speed", type=Speed(), default="60", show_default=True, help="So many times real time, or max: minute by minute, as fast as it goes.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the generator.")
+@click.option("--orders", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="With max: JSON lines of trades at given minutes.")
+@click.option("--no-wait", is_flag=True, help="Return as soon as the supervisor runs.")
+@click.option("--timeout", type=float, default=PATIENCE, show_default=True, help="Seconds until everything must be ready.")
+@click.pass_context
+def up(context: click.Context, feed: Path | None, speed: float | None, seed: int, orders: Path | None, no_wait: bool, timeout: float) -> None:
+    """Start Kafka, PostgreSQL, the paper exchange and all roles, and leave them running."""
+    home = settings.load().home
+    plan = Plan(feed=str(feed.resolve()) if feed else None, seed=seed, speed=speed, orders=str(orders.resolve()) if orders else None)
+    if orders and not plan.lockstep:
+        raise click.UsageError("--orders needs --speed max: only then the minutes wait for them")
+    try:
+        if Ledger(home).running():
+            asked = any(context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE for name in ("feed", "speed", "seed", "orders"))
+            _join(home, plan if asked else None)
+        else:
+            _start(home, plan)
+        if not no_wait:
+            code = asyncio.run(_follow(home, timeout))
+            context.exit(code)
+    except (CannotStart, NotRunning) as refusal:
+        click.echo(f"catalyst up: {refusal}", err=True)
+        context.exit(NOT_READY)
+    except KeyboardInterrupt:
+        click.echo("\nIt goes on in the background: `catalyst status` shows it, `catalyst down` ends it.", err=True)
+        context.exit(NOT_READY)
+
+
+def _start(home: Path, plan: Plan) -> None:
+    """Start the supervisor as a daemon and wait until it listens. Raises CannotStart."""
+    click.echo(f"Catalyst in {home}: {plan}")
+    if "kafka" not in given_by_user(home):
+        kafka_jars(say=click.echo)          # here, where a person sees it
+    plan.save(home)
+    log = home / "logs" / "supervisor.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    heard, told = os.pipe()
+    with log.open("ab") as output, os.fdopen(heard) as answers:
+        daemon = subprocess.Popen((sys.executable, "-m", "deploy.embedded.supervisor", str(home), str(told)), stdin=subprocess.DEVNULL, stdout=output,
+                                  stderr=output, pass_fds=(told,), start_new_session=True, env={**os.environ, "CATALYST_HOME": str(home)})
+        os.close(told)
+        answer = answers.read().strip()
+    if answer in ("listening", "running"):
+        return
+    if answer:
+        raise CannotStart(answer.removeprefix("cannot: "))
+    raise CannotStart(f"the supervisor died at once (exit code {daemon.wait()}). The end of {log}:\n{tail(log)}")
+
+
+def _join(home: Path, plan: Plan | None) -> None:
+    """Say what runs already; what has given up is tried again."""
+    status = asyncio.run(ask(home, "status"))
+    runs = Plan(**status["plan"])
+    click.echo(f"Catalyst runs already in {home} since {_clock(status['started'])}: {runs}")
+    if plan is not None and asdict(plan) != asdict(runs):
+        click.echo(f"You asked for: {plan}\nTo change: `catalyst down`, then `catalyst up` with these arguments (the log and the read models stay).")
+    if any(role["state"] == "gave up" for role in status["roles"].values()):
+        asyncio.run(ask(home, "retry"))
+
+
+async def _follow(home: Path, timeout: float) -> int:
+    """Print what happens until the stack is ready (and, in lockstep, the feed has run through). Returns the exit code."""
+    shown: dict[str, tuple[str, str]] = {}
+    begun, last_line = time.monotonic(), 0.0
+    lockstep = ready_said = False
+    status: dict[str, Any] = {}
+    async for status in stream(home, "watch"):
+        begun = begun if status["roles"] else time.monotonic()
+        lockstep = Plan(**status["plan"]).lockstep
+        seconds = time.time() - status["started"]
+        for line in _changes(status, shown):
+            click.echo(f"{seconds:6.1f} s  {line}")
+        given_up = {name: role["reason"] for name, role in status["roles"].items() if role["state"] == "gave up"}
+        if given_up:
+            for name, reason in given_up.items():
+                click.echo(f"\n{name} gave up: {reason}", err=True)
+            click.echo("\nThe rest runs on: `catalyst up` tries again, `catalyst logs` shows more, `catalyst down` ends it.", err=True)
+            return NOT_READY
+        if status["ready"] and not ready_said:
+            ready_said = True
+            _say_ready(status, seconds, lockstep)
+        if ready_said and not lockstep:
+            return 0
+        if ready_said and status["roles"]["driver"]["state"] == "done":
+            click.echo(show(json.loads((home / "run" / "summary.json").read_text())))
+            _say_next(status)
+            return 0
+        if ready_said and time.monotonic() - last_line > (0.5 if sys.stdout.isatty() else 5.0):
+            last_line = time.monotonic()
+            _say_progress(status["roles"]["driver"])
+        if not ready_said and time.monotonic() - begun > timeout:
+            late = [f"  {name} is {role['state']}: {role['reason']}" for name, role in status["roles"].items() if role["state"] not in ("ready", "done")]
+            click.echo(f"Not ready after {timeout:g} s:\n" + "\n".join(late) + "\nIt goes on in the background: `catalyst status` shows it.", err=True)
+            return NOT_READY
+    raise NotRunning(f"the supervisor ended meanwhile. The end of its log:\n{tail(home / 'logs' / 'supervisor.log')}")
+
+
+def _changes(status: dict[str, Any], shown: dict[str, tuple[str, str]]) -> Iterator[str]:
+    """A line for each role whose state is news to the reader."""
+    for name, role in status["roles"].items():
+        state, reason = role["state"], role["reason"]
+        if shown.get(name, ("", ""))[0] != state and state in ("ready", "done", "restarting", "degraded", "halted"):
+            yield f"{name:10} {state}" + (f": {reason.splitlines()[0]}" if reason and state not in ("ready", "done") else "")
+        shown[name] = (state, reason)
+
+
+def _say_ready(status: dict[str, Any], seconds: float, lockstep: bool) -> None:
+    for note in status["notes"]:
+        click.echo(f"Note: {note}")
+    click.echo(f"Ready after {seconds:.1f} s." + (" The feed runs through now." if lockstep else ""))
+    if not lockstep:
+        _say_next(status)
+
+
+def _say_next(status: dict[str, Any]) -> None:
+    click.echo(f"""
+  catalyst status          what runs, and how it is
+  catalyst logs -f         what it says
+  catalyst mcp             the bridge for Claude Desktop (command `catalyst`, argument `mcp`); over HTTP: {status['endpoints']['gateway']},
+                           bearer token in {status['token_file']}
+  catalyst down            end it; the log and the read models stay""")
+
+
+def _say_progress(driver: dict[str, Any]) -> None:
+    details = driver["details"]
+    if "minute" in details:
+        line = f"{details['minute']}  {details['minutes']:,} minutes  {details['bars']:,} bars"
+        line += f"  ({driver['reason']})" if driver["reason"] else ""
+        click.echo(f"\r\x1b[K{line}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
+
+
+@click.command()
+@click.pass_context
+def down(context: click.Context) -> None:
+    """End everything of this home; data stays. Cleans up after a supervisor that was killed, too."""
+    home = settings.load().home
+    ledger = Ledger(home)
+    begun = time.monotonic()
+    if ledger.running():
+        pid = ledger.read().get("pid")
+        with suppress(NotRunning, TimeoutError):
+            asyncio.run(asyncio.wait_for(ask(home, "stop"), 3))
+        while ledger.running() and time.monotonic() - begun < DOWN_WITHIN:
+            time.sleep(0.05)
+        if ledger.running() and pid:
+            click.echo("It does not end by itself: killing it.", err=True)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(psutil.Error):
+                psutil.Process(pid).wait(5)
+        said = f"Ended in {time.monotonic() - begun:.1f} s."
+    else:
+        said = "Nothing ran."
+    with ledger.lock() as ours:
+        remains = ledger.end_remains() if ours else []
+    if remains:
+        said += f" Left behind by a killed supervisor and ended now: {', '.join(remains)}."
+    click.echo(said)
+    context.exit(0)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:
+    """What runs, and how it is. Exit code 0: ready, 1: not ready, 3: not running."""
+    home = settings.load().home
+    try:
+        found = asyncio.run(ask(home, "status"))
+    except NotRunning as absent:
+        if as_json:
+            click.echo(json.dumps({"ready": False, "roles": {}, "endpoints": {}, "token_file": str(settings.load().token_path), "reason": str(absent)}))
+        else:
+            click.echo(f"{absent}. `catalyst up` starts it.")
+        context.exit(NOT_RUNNING)
+    if as_json:
+        click.echo(json.dumps({**found, "home": str(home)}, indent=1))
+    else:
+        _table(found)
+    context.exit(0 if found["ready"] else NOT_READY)
+
+
+def _table(found: dict[str, Any]) -> None:
+    click.echo(f"{'ready' if found['ready'] else 'NOT READY'} · since {_clock(found['started'])} · {Plan(**found['plan'])}\n")
+    click.echo(f"{'':10} {'state':10} {'pid':>7} {'port':>6} {'MB':>5} {'restarts':>8}  reason")
+    for name, role in found["roles"].items():
+        figures = f"{role['pid'] or '':>7} {role['port'] or '':>6} {role['memory_mb'] or '':>5} {role['restarts'] or '':>8}"
+        click.echo(f"{name:10} {role['state']:10} {figures}  {next(iter(role['reason'].splitlines()), '')}".rstrip())
+    click.echo(f"\n{'total':10} {'':10} {'':7} {'':6} {sum(role['memory_mb'] or 0 for role in found['roles'].values()):>5}\n")
+    for name, address in found["endpoints"].items():
+        click.echo(f"{name:10} {address}")
+    click.echo(f"{'token':10} {found['token_file']}")
+
+
+@click.command()
+@click.argument("role", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on as lines come.")
+@click.option("-n", "--lines", type=int, default=20, show_default=True, help="So many last lines.")
+def logs(role: str | None, follow: bool, lines: int) -> None:
+    """The last lines of a role's log, or of all of them."""
+    folder = settings.load().home / "logs"
+    names = sorted(path.stem for path in folder.glob("*.log"))
+    if role is not None and role not in names:
+        raise click.UsageError(f"no log of {role!r} in {folder}; there are: {', '.join(names) or 'none yet'}")
+    places = {}
+    for name in [role] if role else names:
+        path = folder / f"{name}.log"
+        text = path.read_bytes()
+        places[name] = len(text)
+        for line in text.decode(errors="replace").splitlines()[-lines:] if lines else ():
+            click.echo(line if role else f"{name:10} {line}")
+    with suppress(KeyboardInterrupt):
+        while follow:
+            time.sleep(0.2)
+            for name, place in places.items():
+                with (folder / f"{name}.log").open("rb") as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(place if place <= size else 0)        # shorter than we were: it was put aside
+                    text = file.read()
+                whole = text[:text.rfind(b"\n") + 1]
+                places[name] = (place if place <= size else 0) + len(whole)
+                for line in whole.decode(errors="replace").splitlines():
+                    click.echo(line if role else f"{name:10} {line}")
+
+
+def _clock(moment: float) -> str:
+    return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
