@@ -12,7 +12,7 @@ class EventParked(Event, type="event.parked.v1", identity=("topic", "partition",
     handler: str                        # which agent gave up on it
     error: str                          # exception type and text
     attempts: int
-    value: str                          # the original value, base64
+    value: str                          # the original value, base64; empty where it was too large to be kept twice and stands at its origin only
 
 
 class DeadLetterReplayed(Event, type="deadletter.replayed.v1", identity=("topic", "partition", "offset", "handler", "number")):
