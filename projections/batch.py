@@ -46,6 +46,7 @@ class Batch:
     chains: dict[StreamKey, Chain] = field(default_factory=dict)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)       # (topic, event type)
     left_out: Counter[tuple[str, str]] = field(default_factory=Counter)     # (topic, why)
+    seconds: float = 0.0                        # its transaction took, once it is written
     halt: ProjectionHalted | None = None        # the record after these cannot be projected
     written: set[Row] = field(default_factory=set)      # stubs that need not be written again
 

@@ -5,6 +5,7 @@ spent: its picture of the database may be old. Open another one, it begins where
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
 from uuid import UUID
@@ -82,7 +83,9 @@ class Projection:
 
     async def _write(self, batch: Batch) -> None:
         if batch.moves:
+            began = time.perf_counter()
             await self.store.write(batch)
+            batch.seconds = time.perf_counter() - began
             self._intake.wrote(batch)
         if batch.halt is not None:
             raise batch.halt

@@ -76,12 +76,12 @@ async def migrate(connection: Connection, migrations: Sequence[Migration] | None
 
 
 async def _first_version(connection: Connection) -> None:
-    """A database without read models gets empty ones; they are few lines of the log behind, or all of it. Views follow this release where the shape allows."""
+    """A database without read models gets empty ones, the whole log behind. Views follow this release where the tables have its shape."""
     async with connection.transaction():
-        number = await connection.fetchval("SELECT version FROM catalyst.live FOR UPDATE")
-        if number is None:
+        here = await connection.fetchrow("SELECT version, views FROM catalyst.live FOR UPDATE")
+        if here is None:
             version = await versions.make(connection)
             await versions.constrain(connection, version.schema)
             await versions.show(connection, version)
-        elif (version := await versions.live(connection)).shape == versions.SHAPE:
+        elif here["views"] != versions.VIEWS_DIGEST and (version := await versions.live(connection)).shape == versions.SHAPE:
             await versions.show(connection, version)

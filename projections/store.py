@@ -89,11 +89,11 @@ class Store:
     async def _fold(self, table: Table, events: Mapping[Key, Sequence[Event]]) -> list[Row]:
         """The rows that these events make of the ones that are there."""
         where = " AND ".join(f"{name} = ANY(${number})" for number, name in enumerate(table.keys, 1))      # a little too many for two columns
-        held = await self.connection.fetch(f"SELECT {', '.join(table.columns)} FROM {self.schema}.{table.name} WHERE {where}",
+        rows = await self.connection.fetch(f"SELECT {', '.join(table.columns)} FROM {self.schema}.{table.name} WHERE {where}",
                                            *(list(set(column)) for column in zip(*events, strict=True)))
-        rows: dict[Key, Any] = {row[:table.key]: row for row in (table.row(*record) for record in held)}
+        held: Any = {row[:table.key]: row for row in (table.row(*record) for record in rows)}
         evolve: Any = table.evolve
-        return [reduce(evolve, story, rows.get(key)) for key, story in events.items()]
+        return [reduce(evolve, story, held.get(key)) for key, story in events.items()]
 
     async def _put(self, table: Table, rows: Collection[Row]) -> None:
         if len(rows) <= FEW:

@@ -13,6 +13,7 @@ import asyncpg
 import sql
 
 TABLES, CONSTRAINTS, VIEWS = (sql.read(f"read_model_{part}.sql") for part in ("tables", "constraints", "views"))
+VIEWS_DIGEST = sha256(VIEWS.encode()).hexdigest()[:16]
 SHAPE = sha256("\n".join((TABLES, CONSTRAINTS)).encode()).hexdigest()[:16]      # what this release expects of a version
 Connection = Any        # asyncpg's connection and its pooled proxy, which share no type
 
@@ -86,7 +87,8 @@ async def show(connection: Connection, version: Version) -> None:
             await connection.execute(f'DROP VIEW IF EXISTS public."{name}" CASCADE')
     await connection.execute("UPDATE catalyst.read_models SET state = 'old' WHERE state = 'live'")
     await connection.execute("UPDATE catalyst.read_models SET state = 'live' WHERE version = $1", version.number)
-    await connection.execute("INSERT INTO catalyst.live (version) VALUES ($1) ON CONFLICT (only_row) DO UPDATE SET version = excluded.version", version.number)
+    await connection.execute("INSERT INTO catalyst.live (version, views) VALUES ($1, $2) ON CONFLICT (only_row) "
+                             "DO UPDATE SET version = excluded.version, views = excluded.views", version.number, VIEWS_DIGEST)
     await _apply(connection, f"{version.schema}, public", VIEWS)
 
 

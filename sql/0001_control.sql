@@ -11,6 +11,7 @@ COMMENT ON TABLE catalyst.read_models IS 'Versions of the read models; the rows 
 
 CREATE TABLE catalyst.live (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    version  integer NOT NULL REFERENCES catalyst.read_models
+    version  integer NOT NULL REFERENCES catalyst.read_models,
+    views    text NOT NULL                          -- digest of the views' SQL
 );
 COMMENT ON TABLE catalyst.live IS 'The version that views show and the projector writes. The projector holds this row shared while it writes, a swap holds it alone.';
