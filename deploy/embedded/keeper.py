@@ -75,7 +75,7 @@ class Keeper:
             else:
                 assert self.process is not None and self.process.returncode is not None
                 code, story = self.process.returncode, obituary(self.process)
-                if code == 0 and self.part.probe is None:
+                if code == 0 and (self.part.probe is None or self.part.errand):
                     self._become(Health("done"))
                     self.up.set()
                     return

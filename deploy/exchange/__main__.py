@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -61,8 +62,8 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--days", type=int, default=DAYS, help=f"days of the generator (default {DAYS})")
     it.add_argument("--mode", choices=("lockstep", "paced"), default="paced", help="advanced by hand, or by itself (default)")
     it.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="paced: X times real time (default 1)")
-    it.add_argument("--key", default="", help="accept only this key (default: any)")
-    it.add_argument("--secret", default="", help="the secret of --key")
+    it.add_argument("--key", default=os.environ.get("EXCHANGE_KEY", ""), help="accept only this key (default: EXCHANGE_KEY, or any)")
+    it.add_argument("--secret", default=os.environ.get("EXCHANGE_SECRET", ""), help="the secret of --key (default: EXCHANGE_SECRET, which `ps` does not show)")
     it.add_argument("--cash", type=_decimal, default=STANDARD.cash, help=f"USD at the start (default {STANDARD.cash})")
     it.add_argument("--spread", type=_decimal, default=STANDARD.spread, help=f"USD between bid and ask (default {STANDARD.spread})")
     it.add_argument("--partial-fills", type=_share, default=STANDARD.partial_fills, metavar="SHARE", help="of fills that are split, 0..1 (default 0)")

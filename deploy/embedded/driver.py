@@ -1,0 +1,250 @@
+"""Full speed in lockstep: makes the exchange's next minute happen when market and trading are through with the last one, and sums up at the end.
+
+A process of its own under the supervisor. It keeps nothing: where the run stands is read from the log and the exchange, so that it survives its own death
+and everybody else's. With `--orders FILE` it asks for trades at given minutes, as the gateway would, so that a run with trades can be repeated exactly.
+Run as `python -m deploy.embedded.driver [--orders FILE]`.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from deploy.embedded.control import write_private
+from deploy.embedded.lockstep import Progress
+from deploy.embedded.summary import Summary
+from schemas import codec, settings
+from schemas.commands import TradeRequested
+from schemas.envelope import Event
+from schemas.market import BarClosed, BarLate
+from schemas.settings import Settings
+from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, TRADING
+from streams.log import Appended, EventLog, LogUnavailable, Message, Offsets, Record, Refused, TopicPartition
+from streams.log.kafka import KafkaLog
+from streams.role import Role, run
+
+RETRY = 0.5         # seconds between attempts at something that is away
+QUIET = 5.0         # seconds without a minute after which the health page says what is waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One line of the orders file."""
+
+    at: datetime            # the END of the minute after which it is asked for, UTC
+    symbol: str
+    side: str
+    quantity: Decimal
+    key: str
+
+
+class BadOrders(ValueError):
+    """The orders file cannot be used; the message names the line."""
+
+
+def read_orders(path: Path) -> list[Asked]:
+    """The trades of the file, by time and then as they stand there. Raises BadOrders."""
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, parse_float=Decimal)
+            at = datetime.fromisoformat(row["at"])
+            if at.tzinfo is None:
+                raise ValueError("`at` has no time zone")
+            found.append(Asked(at.astimezone(UTC), row["symbol"], row["side"], Decimal(row["quantity"]), row["key"]))
+            _request(found[-1], "check", at, timedelta(0))
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise BadOrders(f'{path} line {number:,}: {error!r}; a line is {{"at": "2019-02-11T14:35:00Z", "symbol": "AAPL", "side": "buy", '
+                            '"quantity": 10, "key": "any-1"}') from None
+    return sorted(found, key=lambda asked: asked.at)
+
+
+class Driver:
+    """One run of one feed."""
+
+    def __init__(self, role: Role, log: EventLog, orders: Sequence[Asked]) -> None:
+        self.role, self.log = role, log
+        self.settings: Settings = role.settings
+        self.progress = Progress()
+        self._todo = list(orders)
+        self._exchange = httpx.AsyncClient(base_url=self.settings.sim_url, timeout=10.0, trust_env=False)
+        self._moved = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until the feed has run through. Raises LogCut."""
+        caught_up = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tail = tasks.create_task(self._tail(await self._places(), caught_up))
+            await caught_up.wait()
+            self.role.ready()
+            await self._drive()
+            await self._sum_up()
+            tail.cancel()
+        await self._exchange.aclose()
+
+    async def _drive(self) -> None:
+        clock = await self._ask("GET", "/_sim/clock")
+        after, finished = clock["minute"], False
+        while not finished:
+            if after is not None:
+                await self._settle(datetime.fromisoformat(after))
+                await self._trade(datetime.fromisoformat(after))
+            step = await self._ask("POST", "/_sim/advance", {"after": after})
+            after, finished = step["minute"], step["minute"] is None
+
+    async def _settle(self, minute: datetime) -> None:
+        """Wait until everybody is through with this minute."""
+        await self._until(lambda: self.progress.missing(minute))
+        while True:
+            since = self.progress.broker_end
+            update = (await self._ask("GET", "/_sim/clock"))["last_update_id"]
+            if not self.progress.missing_update(update, since) and not self.progress.missing(minute):
+                break
+            await self._until(lambda update=update, since=since: self.progress.missing(minute) or self.progress.missing_update(update, since))
+        self.role.details.update(minute=minute.isoformat(), minutes=self.progress.minutes, bars=self.progress.bars)
+
+    async def _until(self, missing: Callable[[], str]) -> None:
+        """Wait for records until `missing()` is "". Says on the health page what for, when it takes long."""
+        while what := missing():
+            self._moved.clear()
+            try:
+                async with asyncio.timeout(QUIET):
+                    await self._moved.wait()
+            except TimeoutError:
+                self.role.ready(f"waits: {what}")
+        self.role.ready()
+
+    async def _trade(self, minute: datetime) -> None:
+        """Ask for what is due, one after another, each settled before the next. What is on the log already is not asked again."""
+        while self._todo and self._todo[0].at <= minute:
+            request = _request(self._todo.pop(0), self.settings.account, minute, timedelta(seconds=self.settings.command_ttl_s))
+            if request.id in self.progress.commands:
+                continue
+            await self._publish(request)
+            await self._until(lambda id=request.id: "" if id in self.progress.commands else "our own command is not on the log")
+            await self._settle(minute)
+
+    async def _publish(self, request: TradeRequested) -> None:
+        message = Message(request.subject, codec.encode(request.stamped(recordedtime=datetime.now(UTC))), codec.headers(request))
+        while True:
+            outcome = await self.log.append(COMMANDS.name, [message])
+            if isinstance(outcome, Appended):
+                return
+            if isinstance(outcome, Refused):
+                raise BadOrders(f"the log refuses {request.idempotency_key!r}: {outcome.cause}")
+            self.role.degraded(f"the log: {outcome.cause}")         # the very same event again: readers take an id once
+
+    # reading
+
+    async def _places(self) -> list[TopicPartition]:
+        feed, account = self.settings.feed, self.settings.account
+        return [TopicPartition(topic.name, self.log.partition_of(topic.name, key))
+                for topic, key in ((CLOCK, feed), (COMMANDS, account), (BROKER, account), (TRADING, account))]
+
+    async def _tail(self, places: Sequence[TopicPartition], caught_up: asyncio.Event) -> None:
+        """Show `progress` every record from the beginning on, for ever."""
+        keys = (self.settings.feed, self.settings.account)
+        begins, ends = await self._bounds([place.topic for place in places])
+        ahead = {place for place in places if begins[place] < ends[place]}
+        if not ahead:
+            caught_up.set()
+        async for batch in self.log.read({place: begins[place] for place in places}):
+            for record in batch:
+                if record.key in keys:
+                    self.progress.see(record.topic, record.offset, record.timestamp, _event(record))
+                place = TopicPartition(record.topic, record.partition)
+                if place in ahead and record.offset + 1 >= ends[place]:
+                    ahead.discard(place)
+                    if not ahead:
+                        caught_up.set()
+            self._moved.set()
+
+    async def _bounds(self, topics: Sequence[str]) -> tuple[Offsets, Offsets]:
+        while True:
+            try:
+                return await self.log.begins(topics), await self.log.ends(topics)
+            except LogUnavailable as away:
+                self.role.degraded(f"the log: {away}")
+                await asyncio.sleep(RETRY)
+
+    async def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """The exchange's answer; while it is away, tried again for ever. Raises RuntimeError where it refuses."""
+        while True:
+            try:
+                answer = await self._exchange.request(method, path, json=body)
+            except httpx.TransportError as away:
+                self.role.degraded(f"the exchange is away: {away or type(away).__name__}")
+                await asyncio.sleep(RETRY)
+                continue
+            if answer.status_code == httpx.codes.OK:
+                found: dict[str, Any] = answer.json()
+                return found
+            raise RuntimeError(f"the exchange refuses {method} {path} {body}: {answer.status_code} {answer.text}")
+
+    # the end
+
+    async def _sum_up(self) -> None:
+        feed, progress = await self._ask("GET", "/_sim/feed"), self.progress
+        bars = await self._bars_on_log()
+        seconds = (progress.last_seal - progress.first_seal).total_seconds() if progress.first_seal and progress.last_seal else 0.0
+        summary = Summary(
+            feed=feed["name"], first=feed["first"], last=feed["last"], symbols=len(feed["symbols"]), minutes=progress.minutes, rows_in_files=feed["rows"],
+            bars_on_log=bars, duplicates=feed["duplicates"], rejected=feed["rejected"], commands=len(progress.commands), orders=progress.orders,
+            fills=progress.fills, seconds=round(seconds, 1), minutes_per_second=round(progress.minutes / seconds, 1) if seconds else 0.0)
+        write_private(self.settings.run_dir / "summary.json", json.dumps(summary.as_json(), indent=1))
+
+    async def _bars_on_log(self) -> int:
+        """Distinct bars, counted where they are: on the log."""
+        begins, ends = await self._bounds([BARS.name])
+        seen: set[UUID] = set()
+        async for batch in self.log.read(begins, until=ends):
+            seen.update(event.id for record in batch if isinstance(event := _event(record), BarClosed | BarLate))
+        return len(seen)
+
+
+def _event(record: Record) -> Event | None:
+    try:
+        return codec.decode(record.value)
+    except codec.Undecodable:
+        return None
+
+
+def _request(asked: Asked, account: str, now: datetime, ttl: timedelta) -> TradeRequested:
+    return TradeRequested.new(source="/driver", subject=account, time=now, symbol=asked.symbol, side=asked.side, quantity=asked.quantity,
+                              idempotency_key=asked.key, actor="driver", reason="orders file", expires=now + ttl)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when the feed has run through; 2 for an orders file that cannot be used."""
+    options = argparse.ArgumentParser("driver")
+    options.add_argument("--orders", type=Path)
+    given = options.parse_args(arguments)
+    try:
+        orders = read_orders(given.orders) if given.orders else []
+    except (BadOrders, OSError) as bad:
+        sys.stderr.write(f"{bad}\n")
+        return 2
+
+    async def work(role: Role) -> None:
+        log = KafkaLog(role.settings.kafka, namespace=role.settings.namespace, client_id=role.instance)
+        try:
+            await Driver(role, log, orders).run()
+        finally:
+            await log.stop()
+
+    return run("driver", settings.load(), work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
