@@ -48,7 +48,7 @@ class CommandRejected(Event, type="command.rejected.v1", identity=("subject", "t
     topic: str
     partition: int
     offset: int
-    code: str                           # UNDECODABLE · UNKNOWN_TYPE · KEY_REUSED
+    code: str                           # UNDECODABLE · UNKNOWN_TYPE · NOT_A_COMMAND · KEY_REUSED
     message: str                        # what was wrong and what to do
     command_id: UUID | None             # absent where it could not be read
 

@@ -101,15 +101,18 @@ class Actor:
 
     async def _next(self) -> list[Mail]:
         """The next mail, and all that waits behind it; empty when a timer is due first."""
-        due = self._next_timer()
-        wait = self.clock.wait(due.due, self._in_doubt(due)) if due else None
-        if self._held and not self._may_admit():
-            left = max(0.01, self._opened + PATIENCE - asyncio.get_running_loop().time())
-            wait = left if wait is None else min(wait, left)
+        timer = self._next_timer()
+        until_timer = self.clock.wait(timer.due, self._in_doubt(timer)) if timer else None
+        until_patience = None
+        if self._held:
+            until_patience = 0.0 if self._may_admit() else max(0.01, self._opened + PATIENCE - asyncio.get_running_loop().time())
+        wait = min((one for one in (until_timer, until_patience) if one is not None), default=None)
         try:
             async with asyncio.timeout(wait):
                 mail = [await self.mail.get()]
         except TimeoutError:
+            if timer and wait == until_timer:
+                self.clock.advance(timer.due)   # in lockstep the wait itself was the time that an order in doubt needed
             return []
         while len(mail) < TURN and not self.mail.empty():
             mail.append(self.mail.get_nowait())

@@ -28,7 +28,7 @@ from streams.trading.broker import Answer, Broker, BrokerUnavailable, Listing
 TIMEOUTS = (3.0, 10.0)              # seconds to connect, to answer
 ORDERS_A_MINUTE = 60                # hard limit of this adapter, whatever was decided above it
 T = TypeVar("T")
-LISTED = 500                        # the broker's own page size
+LISTED = 100                        # newest orders in one listing; a kilobyte each, and what is not shown is looked up one by one
 
 
 class Client(TradingClient):
