@@ -18,6 +18,7 @@ from gateway.server import build
 from gateway.stories import Stories
 from projections.queries import Queries
 from schemas.settings import Settings
+from streams.log import EventLog
 from streams.log.memory import MemoryLog
 from tests.unit.gateway.actor import Actor
 
@@ -29,7 +30,7 @@ class Gateway:
     """A gateway in this process."""
 
     server: FastMCP
-    log: MemoryLog
+    log: Any            # a MemoryLog, unless a test brings another
     stories: Stories
     reads: Reads
     actor: Actor
@@ -51,7 +52,7 @@ def text(result: CallToolResult) -> str:
     return str(result.content[0].text)      # type: ignore[union-attr]
 
 
-def a_gateway(settings: Settings, log: MemoryLog) -> Gateway:
+def a_gateway(settings: Settings, log: EventLog) -> Gateway:
     stories = Stories(log, settings.account)
     reads = Reads(settings, stories, Queries(settings.database_url.get_secret_value()))
     server = build(Desk(settings, stories, reads), reads, "token", structlog.get_logger("test"))

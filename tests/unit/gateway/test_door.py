@@ -8,6 +8,7 @@ from mcp.shared.inbound import decode_header_value
 
 from gateway.bridge import header_value
 from gateway.door import FileToken
+from gateway.role import PortTaken, listen
 from gateway.token import TokenProblem, ensure_token, read_token
 from gateway.untrusted import clean
 
@@ -31,6 +32,11 @@ async def test_only_the_very_token_opens() -> None:
     door = FileToken("right")
     assert await door.verify_token("right")
     assert not await door.verify_token("righ") and not await door.verify_token("") and not await door.verify_token("right ")
+
+
+def test_a_taken_port_is_named_with_the_way_out() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(PortTaken, match=r"cannot be served on .*CATALYST_GATEWAY_PORT"):
+        listen(*taken.getsockname())
 
 
 @pytest.mark.parametrize(("given", "shown"), [

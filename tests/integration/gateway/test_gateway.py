@@ -1,0 +1,148 @@
+"""The gateway over HTTP and over stdio, with the real client in both protocol eras, on a real log and real read models."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from schemas.settings import Settings
+from streams.log.kafka import KafkaLog
+from tests.integration.gateway.conftest import Process, free_port, said, trade
+from tests.unit.gateway.actor import approved, deny, fill, rejected, silence, submitting
+from tests.unit.gateway.conftest import a_gateway
+
+ERAS = ["auto", "legacy"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_who_traded_reads_his_own_order_and_position_at_once(gateway: Process, era: str) -> None:
+    symbol = {"auto": "AAPL", "legacy": "MSFT"}[era]
+    async with gateway.world() as actor, actor.answering(fill), gateway.client(era) as client:
+        told = await trade(client, f"first-{era}", symbol=symbol)
+        orders = (await client.call_tool("get_orders", {"symbol": symbol})).structured_content
+        positions = (await client.call_tool("get_positions", {"symbol": symbol})).structured_content
+    assert (told["status"], told["average_price"]) == ("accepted", 100.5)
+    (order,), (position,) = orders["orders"], positions["positions"]
+    assert (order["order_id"], order["state"], order["filled_quantity"]) == (told["order_id"], "filled", 10)
+    assert (position["symbol"], position["quantity"], position["cost"]) == (symbol, 10, 1005)
+    assert orders["freshness"]["lag_events"] == 0 and orders["freshness"]["as_of"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_claude_desktops_road_through_stdio_tells_the_same(gateway: Process, era: str) -> None:
+    async with gateway.world() as actor, actor.answering(fill), gateway.bridge(era) as client:
+        assert [tool.name for tool in await client.list_tools()] == ["get_system_status", "get_positions", "get_orders", "execute_trade"]
+        told = await asyncio.gather(*(trade(client, f"stdio-{era}-{number}") for number in range(8)))
+        bad = await client.call_tool("execute_trade", {"symbol": "AAPL"}, raise_on_error=False)
+    assert {one["status"] for one in told} == {"accepted"} and len({one["order_id"] for one in told}) == 8
+    assert said(bad).startswith("BAD_ARGUMENT: side is missing.")
+
+
+async def test_the_status_names_mode_market_accounts_and_lag(gateway: Process) -> None:
+    async with gateway.world(), gateway.client() as client:
+        status = (await client.call_tool("get_system_status", {})).structured_content
+    assert status["mode"] == "paper" and status["market"]["session"] == "not seen yet"
+    assert status["accounts"][0]["account"] == "paper" and {"topic", "lag_events"} <= status["read_models"][0].keys()
+    assert status["problems"] == ["account paper is recovering: not ready yet"]
+
+
+async def test_denied_and_rejected_orders_are_listed_with_whose_words_they_are(gateway: Process) -> None:
+    async with gateway.world() as actor, gateway.client() as client:
+        async with actor.answering(deny, lambda asked: [approved(asked), submitting(asked), rejected(asked, "no\u202e such asset")]):
+            denied, refused = await trade(client, "deny", symbol="NOSUCH"), await trade(client, "reject", symbol="NOSUCH")
+        rows = (await client.call_tool("get_orders", {"symbol": "nosuch"})).structured_content["orders"]
+    assert (denied["status"], refused["status"]) == ("denied", "rejected")
+    shown = {row["state"]: row for row in rows}
+    assert "at most 500 shares" in shown["denied"]["message"] and "broker_said" not in shown["denied"]
+    assert shown["rejected"]["broker_said"]["trust"] == "untrusted" and "no such asset" in shown["rejected"]["broker_said"]["text"]
+
+
+async def test_a_long_list_says_how_to_see_the_rest(gateway: Process) -> None:
+    async with gateway.world() as actor, actor.answering(deny), gateway.client() as client:
+        for number in range(3):
+            await trade(client, f"page-{number}", symbol="PAGE")
+        first = (await client.call_tool("get_orders", {"symbol": "PAGE", "limit": 2})).structured_content
+        rest = (await client.call_tool("get_orders", {"symbol": "PAGE", "limit": 2, "skip": 2})).structured_content
+    assert "skip=2" in first["more"] and "more" not in rest
+    assert len({row["order_id"] for row in first["orders"] + rest["orders"]}) == 3
+
+
+async def test_a_key_outlives_a_killed_gateway(gateway: Process) -> None:
+    async with gateway.world() as actor:
+        async with actor.answering(fill), gateway.client() as client:
+            first = await trade(client, "survivor")
+        gateway.end(kill=True)
+        await asyncio.to_thread(gateway.start)
+        async with actor.answering(silence), gateway.client() as client:
+            again = await trade(client, "survivor")
+            other = await client.call_tool("execute_trade", {"symbol": "MSFT", "side": "sell", "quantity": 1, "idempotency_key": "survivor",
+                                                             "reason": "a test"}, raise_on_error=False)
+    assert again["duplicate"] and {**again, "duplicate": False} == first
+    assert said(other).startswith("KEY_REUSED: ") and "BUY 10 AAPL" in said(other) and "SELL 1 MSFT" in said(other)
+    assert [request.idempotency_key for request in actor.requests] == ["survivor"]
+
+
+@pytest.mark.parametrize(("header", "code"), [
+    ({}, "NO_TOKEN"), ({"Authorization": "Bearer wrong"}, "WRONG_TOKEN"), ({"Authorization": "Basic eA=="}, "WRONG_TOKEN")])
+async def test_without_the_token_nobody_comes_in_and_is_told_what_to_send(gateway: Process, header: dict[str, str], code: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(gateway.url, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, headers=header)
+    assert answer.status_code == 401 and answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.json()["error_description"].startswith(f"{code}: ") and "token_file" in answer.text
+
+
+@pytest.mark.parametrize(("header", "status"), [({"Host": "evil.example"}, 421), ({"Origin": "https://evil.example"}, 403)])
+async def test_a_web_page_cannot_reach_the_gateway_through_the_browser(gateway: Process, header: dict[str, str], status: int) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(gateway.url, json={}, headers={"Authorization": f"Bearer {gateway.token}", **header})
+    assert answer.status_code == status
+
+
+def over_stdio(environment: dict[str, str], *lines: str) -> list[dict]:     # type: ignore[type-arg]
+    """What `catalyst mcp` answers to these lines; nothing but JSON-RPC may be on its stdout."""
+    done = subprocess.run([sys.executable, "-m", "gateway.cli", "mcp"], env=environment, input="\n".join(lines) + "\n", capture_output=True, text=True,
+                          timeout=30, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_bridge_says_what_to_do_when_nothing_runs(gateway: Process, tmp_path: Path) -> None:
+    listing = '{"jsonrpc":"2.0","id":7,"method":"tools/list"}'
+    (never,) = over_stdio({**gateway.environment, "CATALYST_HOME": str(tmp_path)}, listing)
+    (down,) = over_stdio({**gateway.environment, "CATALYST_GATEWAY_PORT": str(free_port())}, listing)
+    assert never["id"] == down["id"] == 7
+    assert "make up" in never["error"]["message"] and "Catalyst is not running: run `make up`" in down["error"]["message"]
+
+
+def test_the_bridge_answers_only_what_is_owed_an_answer(gateway: Process) -> None:
+    answers = over_stdio(gateway.environment, '{"jsonrpc":"2.0","method":"notifications/initialized"}', "not json", "[]", "",
+                         '{"jsonrpc":"2.0","id":"a","method":"tools/list"}')
+    assert sorted((answer["id"] or "", answer.get("error", {}).get("code", 0)) for answer in answers) == [("", -32700), ("", -32600), ("a", 0)]
+
+
+def test_the_bridge_passes_a_wrong_token_on_in_words(gateway: Process, tmp_path: Path) -> None:
+    wrong = tmp_path / "token"
+    wrong.write_text("wrong\n")
+    (answer,) = over_stdio({**gateway.environment, "CATALYST_TOKEN_FILE": str(wrong)}, '{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+    assert answer["error"]["message"].startswith("WRONG_TOKEN: ")
+
+
+async def test_without_the_log_reads_go_on_and_trading_says_why_not(gateway: Process, tmp_path: Path) -> None:
+    dead = KafkaLog(f"127.0.0.1:{free_port()}")
+    alone = a_gateway(Settings(home=tmp_path, database_url=gateway.database_url), dead)      # type: ignore[arg-type]
+    refused = await alone.trade()
+    positions = await alone.call("get_positions")
+    status = await alone.call("get_system_status")
+    await dead.stop()
+    assert refused["code"] == "LOG_UNAVAILABLE" and "Nothing was sent" in refused["text"]
+    assert not positions.is_error and "lag_events" not in positions.structured_content["freshness"]
+    assert any("LOG_UNAVAILABLE" in problem for problem in status.structured_content["problems"])
+
+
+def test_every_line_the_gateway_logs_is_one_json_object(gateway: Process) -> None:
+    lines = [json.loads(line) for line in (gateway.home / "gateway.log").read_text().splitlines()]
+    assert {line["service"] for line in lines if "service" in line} == {"gateway"}
+    assert gateway.token not in (gateway.home / "gateway.log").read_text()
