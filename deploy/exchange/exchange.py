@@ -20,7 +20,7 @@ from . import engine
 from .bell import Bell
 from .book import Order, Rules, State
 from .engine import Advance, Cancel, Command, Event, MinuteHappened, OrderReceived
-from .feed import MINUTE, Bar, Feed
+from .feed import MINUTE, Bar, Feed, rfc3339
 from .journal import Journal, JournalFull, encode
 from .orders import read_order
 from .refusals import Refusal
@@ -28,6 +28,10 @@ from .sessions import new_york_day
 from .wire import trade_update
 
 Listener = Callable[[Any], None]
+
+
+def _name(minute: datetime | None) -> str:
+    return "none" if minute is None else rfc3339(minute)
 
 
 class OutOfStep(Exception):
@@ -79,7 +83,7 @@ class Exchange:
             raise OutOfStep("the exchange is paced: its minutes happen by themselves")
         index = self.index_after(after)
         if index > self.state.minutes_done:
-            raise OutOfStep(f"the exchange has not reached {after}; its last finished minute is {self.state.minute}")
+            raise OutOfStep(f"the exchange has not reached {_name(after)}; its last finished minute is {_name(self.state.minute)}")
         if index >= len(self.feed):
             return None
         if index == self.state.minutes_done:
@@ -92,7 +96,7 @@ class Exchange:
             return 0
         index = self.feed.index_of(after)
         if index is None:
-            raise OutOfStep(f"the feed has no minute that ends at {after}")
+            raise OutOfStep(f"the feed has no minute that ends at {_name(after)}")
         return index + 1
 
     # time

@@ -159,8 +159,9 @@ class Journal:
         crc = zlib.crc32(rest, self._crc)
         line = b'{"crc": "%08x"' % crc + rest
         try:
-            if os.pwrite(self._file, line, self._size) != len(line):
-                raise OSError(28, "No space left on device")
+            written = 0
+            while written < len(line):      # a disk takes what still fits and says why not the rest only when asked again
+                written += os.pwrite(self._file, line[written:], self._size + written)
         except OSError as error:
             os.ftruncate(self._file, self._size)
             raise JournalFull(error.strerror) from None

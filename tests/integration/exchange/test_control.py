@@ -1,0 +1,88 @@
+"""The control plane and the clock: lockstep by hand, paced by itself."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+from tests.integration.exchange.conftest import ExchangeProcess, Start
+
+
+def test_a_minute_happens_only_when_it_is_asked_for_and_once(exchange: ExchangeProcess) -> None:
+    assert exchange.sim("clock") == {
+        "now": "2025-03-03T14:30:00Z", "mode": "lockstep", "speed": 1.0, "state": "waiting", "minute": None, "minutes_done": 0,
+        "last_update_id": None, "updates": 0}
+    first = exchange.call("POST", "/_sim/advance", {"after": None})[1]
+    assert first == exchange.call("POST", "/_sim/advance", {"after": None})[1] == {"minute": "2025-03-03T14:31:00Z", "bars": 2, "finished": False}
+    second = exchange.call("POST", "/_sim/advance", {"after": first["minute"]})[1]
+    assert second == exchange.call("POST", "/_sim/advance", {"after": first["minute"]})[1]
+    clock = exchange.sim("clock")
+    assert (clock["now"], clock["minute"], clock["minutes_done"], clock["state"]) == (second["minute"], second["minute"], 2, "running")
+
+
+def test_a_minute_that_is_not_the_next_is_refused_in_words(exchange: ExchangeProcess) -> None:
+    status, body = exchange.call("POST", "/_sim/advance", {"after": "2025-03-03T15:00:00Z"})
+    assert (status, body["message"]) == (409, "the exchange has not reached 2025-03-03T15:00:00Z; its last finished minute is none")
+    status, body = exchange.call("POST", "/_sim/advance", {"after": "2025-03-03T22:00:00Z"})
+    assert (status, body["message"]) == (409, "the feed has no minute that ends at 2025-03-03T22:00:00Z")
+
+
+def test_closed_hours_are_jumped_over_and_the_feed_ends(start: Start) -> None:
+    exchange = start("--symbols", "UGA", "--days", "2")
+    ends = []
+    while (last := exchange.call("POST", "/_sim/advance", {"after": ends[-1] if ends else None})[1])["minute"]:
+        ends.append(last["minute"])
+        assert last["finished"] is (len(ends) == exchange.sim("feed")["minutes"])
+    assert last == {"minute": None, "bars": 0, "finished": True}
+    assert exchange.sim("clock")["state"] == "finished"
+    assert {end[:10] for end in ends} == {"2025-03-03", "2025-03-04"}
+    assert all("14:30" < end[11:16] <= "21:00" for end in ends)
+    rows = exchange.sim("minutes")
+    assert ([row["minute"] for row in rows["minutes"]], rows["finished"]) == (ends, True)
+
+
+def test_the_minutes_wait_for_the_next_one(exchange: ExchangeProcess) -> None:
+    assert exchange.sim("minutes") == {"minutes": [], "finished": False}
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(exchange.sim, "minutes", wait=20)
+        exchange.advance()
+        assert waiting.result() == {"finished": False, "minutes": [{
+            "minute": "2025-03-03T14:31:00Z", "bars": 2, "session_open": "2025-03-03T14:30:00Z", "session_close": "2025-03-03T21:00:00Z"}]}
+    exchange.advance(3)
+    rows = exchange.sim("minutes", after="2025-03-03T14:31:00Z", limit=2)["minutes"]
+    assert [row["minute"][11:16] for row in rows] == ["14:32", "14:33"]
+
+
+def test_paced_the_minutes_happen_by_themselves_in_order_and_orders_fill(start: Start) -> None:
+    exchange = start("--mode", "paced", "--speed", "6000")
+    seen, after = list[str](), {}
+    while len(seen) < 30:
+        rows = exchange.sim("minutes", wait=20, **after)["minutes"]
+        seen += [row["minute"] for row in rows]
+        after = {"after": seen[-1]}
+    assert all(earlier < later for earlier, later in pairwise(seen))
+    assert exchange.call("POST", "/_sim/advance", {"after": None}) == (409, {"message": "the exchange is paced: its minutes happen by themselves"})
+    body = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day", "client_order_id": "one"}
+    assert exchange.call("POST", "/v2/orders", body)[0] == 200
+    exchange.sim("minutes", wait=20, after=exchange.sim("clock")["minute"])
+    assert exchange.call("GET", "/v2/orders:by_client_order_id", client_order_id="one")[1]["status"] == "filled"
+    clock = exchange.sim("clock")
+    assert clock["now"] >= clock["minute"]
+
+
+def test_as_fast_as_it_can_the_feed_runs_through(start: Start) -> None:
+    exchange = start("--mode", "paced", "--speed", "1e9")
+    after = dict[str, str]()
+    while not (page := exchange.sim("minutes", wait=20, **after))["finished"]:
+        after = {"after": page["minutes"][-1]["minute"]}
+    assert exchange.sim("clock")["state"] == "finished"
+    assert exchange.sim("clock")["minutes_done"] == exchange.sim("feed")["minutes"] == 780
+
+
+def test_sigterm_ends_it_in_order_even_with_a_client_that_waits(exchange: ExchangeProcess) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(exchange.sim, "minutes", wait=50)
+        exchange.call("GET", "/health")
+        code, said = exchange.stop()
+        assert (code, said) == (0, "")
+        assert waiting.result() == {"minutes": [], "finished": False}
