@@ -6,7 +6,6 @@ halted until a person looked, or until `catalyst rebuild` put another version li
 """
 
 import asyncio
-import gc
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,10 +15,10 @@ import asyncpg
 from projections import versions
 from projections.batch import Batch, ProjectionHalted
 from projections.database import AWAY, PROJECTOR, alone, connected, named
-from projections.engine import TOPICS, Projection
+from projections.engine import TOPICS, Projection, tune_collector
 from projections.migrate import migrate
 from projections.rows import Unprojectable
-from projections.store import StaleWriter, VersionMoved
+from projections.store import SWAPPED, StaleWriter, VersionMoved
 from projections.versions import Connection, NotMigrated
 from schemas.settings import Settings
 from streams.log import EventLog, LogUnavailable, TopicPartition
@@ -38,8 +37,7 @@ def run(settings: Settings) -> int:
 
 async def work(role: Role) -> None:
     """Until the role is told to end."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)    # batches of thousands of rows live briefly: with the default threshold collecting costs as much as decoding
+    tune_collector()
     log = KafkaLog(role.settings.kafka, namespace=role.settings.namespace, client_id=role.instance)
     try:
         await keep_up(role, log)
@@ -104,6 +102,7 @@ class Tenure:
         self._role = role
         self._log = log
         self._lost = asyncio.Event()
+        self._swapped = asyncio.Event()
         self._done: dict[TopicPartition, int] = {}
         self._at: dict[str, datetime] = {}      # per topic: when the log took the last record applied
 
@@ -113,6 +112,7 @@ class Tenure:
         while not await alone(connection, PROJECTOR):
             self._role.degraded("another projector writes to this database; waiting for it to end")
             await asyncio.sleep(LOOK_S)
+        await connection.add_listener(SWAPPED, lambda *_: self._swapped.set())
         applied = await migrate(connection)
         version = await versions.live(connection)
         versions.require_shape(version)
@@ -125,6 +125,7 @@ class Tenure:
                 tasks.create_task(projection.feed(projection.read(self._log), self._committed))
                 tasks.create_task(self._watch())
                 tasks.create_task(self._fail_when_lost())
+                tasks.create_task(self._move_when_swapped())
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
 
@@ -132,6 +133,11 @@ class Tenure:
         """An idle writer would not notice that Postgres went."""
         await self._lost.wait()
         raise asyncpg.InterfaceError("the connection was lost")
+
+    async def _move_when_swapped(self) -> None:
+        """An idle writer follows at once, not with the next event."""
+        await self._swapped.wait()
+        raise VersionMoved("another version of the read models was put live")
 
     def _committed(self, batch: Batch) -> None:
         self.wrote = True

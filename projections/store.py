@@ -23,6 +23,7 @@ from schemas.envelope import Event
 from streams.log import TopicPartition
 from streams.log.chain import Chain
 
+SWAPPED = "catalyst_swapped"    # the channel a rebuild notifies when another version is live
 FEW = 200       # rows up to which prepared statements are quicker than COPY into staging and upsert
 
 
