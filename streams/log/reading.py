@@ -25,6 +25,7 @@ class Reading(AsyncIterator[Sequence[Record]]):
 
     def __init__(self, connect: Callable[[], Connection], starts: Mapping[TopicPartition, int], until: Mapping[TopicPartition, int] | None,
                  anchors: Mapping[TopicPartition, UUID], max_records: int) -> None:
+        self._connection: Connection | None = None
         if until is not None and (endless := starts.keys() - until.keys()):
             raise ValueError(f"until names no end for {sorted(endless)}")
         self._connect = connect
@@ -33,9 +34,9 @@ class Reading(AsyncIterator[Sequence[Record]]):
         self._anchors = dict(anchors)
         self._max = max_records
         self._last: dict[TopicPartition, Record] = {}
-        self._connection: Connection | None = None
         self._fetches: dict[int, asyncio.Task[list[Fetched]]] = {}
         self._taken: Iterator[Record] = iter(())
+        self._opening: asyncio.Task[Connection] | None = None
         self._checked = False                   # the log has been looked at at least once
         self._failures = 0
         self._missing_since: float | None = None
@@ -49,11 +50,9 @@ class Reading(AsyncIterator[Sequence[Record]]):
                 await self.aclose()
                 raise StopAsyncIteration
             try:
-                if self._connection is None:
-                    self._connection, self._loop = await self._verified(), asyncio.get_running_loop()
-                    self._checked = True
+                connection = self._connection or await self._connected()
                 if self._wanted():
-                    await self._advance(self._connection)
+                    await self._advance(connection)
                 self._failures, self._missing_since = 0, None
             except LogUnavailable as lost:
                 await self.aclose()
@@ -64,12 +63,14 @@ class Reading(AsyncIterator[Sequence[Record]]):
     async def aclose(self) -> None:
         """Disconnect; a later `anext` would connect again."""
         connection, self._connection = self._connection, None
-        fetches, self._fetches = self._fetches, {}
-        for fetch in fetches.values():
-            fetch.cancel()
-        await asyncio.gather(*fetches.values(), return_exceptions=True)
-        if connection is not None:
-            await connection.close()
+        under_way = [*self._fetches.values(), *([self._opening] if self._opening else [])]
+        self._fetches, self._opening = {}, None
+        for task in under_way:
+            task.cancel()
+        results = await asyncio.gather(*under_way, return_exceptions=True)
+        for opened in (connection, *results):
+            if isinstance(opened, Connection):
+                await opened.close()
 
     def __del__(self) -> None:
         if self._connection is not None and not self._loop.is_closed():
@@ -110,6 +111,14 @@ class Reading(AsyncIterator[Sequence[Record]]):
                 if records:
                     self._last[place] = records[-1]
                     yield records
+
+    async def _connected(self) -> Connection:
+        """The connection, opened by a task of its own: a caller who waits in short turns must not begin anew with each."""
+        self._loop = asyncio.get_running_loop()
+        self._opening = opening = self._opening or self._loop.create_task(self._verified())
+        connection = await asyncio.shield(opening)
+        self._connection, self._opening, self._checked = connection, None, True
+        return connection
 
     async def _verified(self) -> Connection:
         """A fresh connection to the log that was read before. Raises LogCut when it is not that log, LogUnavailable."""

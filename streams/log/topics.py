@@ -78,9 +78,8 @@ async def apply(bootstrap: str, namespace: str = "", topics: Mapping[str, Topic]
         for name, wrong in _drifted(_differences(topics, present)).items():
             await _alter(admin, prefix + name, {**present[name].own, **{difference.what: difference.expected for difference in wrong}})
             done += [f"{name}: {difference.what} {difference.found} -> {difference.expected}" for difference in wrong]
-        left = _differences(topics, await _look(admin, prefix, topics))
-    if not left:
-        await _until_led(bootstrap, namespace, topics)
+        left = await _left(admin, prefix, topics)
+    await _until_led(bootstrap, namespace, {name: topic for name, topic in topics.items() if name not in {difference.topic for difference in left}})
     return done, left
 
 
@@ -147,6 +146,16 @@ async def _alter(admin: AIOKafkaAdminClient, physical: str, values: Mapping[str,
     for answer in answers:
         for code, message, _, name in answer.resources:
             _refuse_if(code, name, message)
+
+
+async def _left(admin: AIOKafkaAdminClient, prefix: str, topics: Mapping[str, Topic]) -> list[Difference]:
+    """What still differs once the brokers have heard of what the controller did."""
+    ends_at = asyncio.get_running_loop().time() + READY_WITHIN
+    while True:
+        left = _differences(topics, await _look(admin, prefix, topics))
+        if all(difference.what == "partitions" for difference in left) or asyncio.get_running_loop().time() > ends_at:
+            return left
+        await asyncio.sleep(0.05)
 
 
 async def _until_led(bootstrap: str, namespace: str, topics: Mapping[str, Topic]) -> None:
