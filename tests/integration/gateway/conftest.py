@@ -1,4 +1,4 @@
-"""A gateway as users have it: its own process, beside a real broker and a real database. The account's actor is played by the test, the projector runs in it."""
+"""A gateway as users have it: its own process, a real broker, a real database. The test plays the account's actor and runs the projector."""
 
 import asyncio
 import contextlib
