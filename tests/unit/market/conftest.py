@@ -1,8 +1,7 @@
 """The vocabulary of the recording's tests: a tape with a log of its own, bars, and minutes named by the clock in New York winter time."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,10 +9,10 @@ import pytest
 from schemas.envelope import Event
 from schemas.market import Bar, MinuteSealed, SessionClosed, SessionOpened
 from streams.market.minute import decide, evolve, hear, placed
-from streams.market.tape import Heard, Input, Placed, Rules, Scheduled, Session, begin
+from streams.market.tape import Caught, Heard, Input, Placed, Rules, Scheduled, Session, begin
 
 DAYS = [date(2019, 2, 11), date(2019, 2, 12), date(2019, 2, 15)]
-SESSIONS = tuple(Session(day, datetime(day.year, day.month, day.day, 14, 30, tzinfo=UTC), datetime(day.year, day.month, day.day, 21, tzinfo=UTC)) for day in DAYS)
+SESSIONS = tuple(Session(day, datetime.combine(day, time(14, 30), UTC), datetime.combine(day, time(21), UTC)) for day in DAYS)
 PARTITIONS = 4
 
 
@@ -99,15 +98,6 @@ def lockstep() -> Recording:
 @pytest.fixture
 def live() -> Recording:
     """Live, after the first gap was fetched: the session's first minute is to come."""
-    from streams.market.tape import Caught
     recording = Recording()
     recording.hear(Caught(utc("14:30")))
     return recording
-
-
-@pytest.fixture
-def recording() -> Callable[..., Recording]:
-    return Recording
-
-
-__all__ = ["Recording", "bar", "replace", "told", "utc"]
