@@ -165,7 +165,7 @@ class EmbeddedKafka:
 
     def _format(self, run: tuple[str, ...], properties: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        done = subprocess.run((*run, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)), env=_environment(),
+        done = subprocess.run((*run, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)), env=_environment(),
                               stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             shutil.rmtree(self.directory / "data", ignore_errors=True)      # half formatted; nothing was ever in it
