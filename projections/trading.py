@@ -183,15 +183,14 @@ def position_after(row: Position | None, event: FillRecorded) -> Position:
     """Average cost: a fill that enlarges the position adds its value, one that reduces it takes its share of the cost and realises the rest."""
     row = row or Position(event.subject, security_id(event.symbol), ZERO, ZERO, ZERO, event.time, event.time)
     change = event.quantity if event.side == "buy" else -event.quantity
-    reducing = max(-abs(row.quantity), -abs(change)) if row.quantity * change < 0 else ZERO      # shares closed, as a negative count
-    closed = reducing.copy_sign(change)
-    opened = change - closed
-    released = (row.cost * -closed / row.quantity).quantize(CENT_OF_A_CENT) if closed else ZERO
-    quantity = row.quantity + change
-    cost = row.cost - released + opened * event.price if quantity else ZERO
-    realised = row.realised_profit - closed * event.price - (row.cost if closed == -row.quantity else released)
-    return Position(row.account, row.security_id, quantity, cost, realised if closed else row.realised_profit,
-                    event.time if row.quantity * quantity <= 0 else row.opened_at, event.time)
+    held, sign = abs(row.quantity), 1 if row.quantity > 0 else -1
+    closed = min(held, abs(change)) if row.quantity * change < 0 else ZERO
+    released = row.cost if closed == held else (row.cost * closed / held).quantize(CENT_OF_A_CENT)
+    opened = change + sign * closed
+    return row._replace(
+        quantity=row.quantity + change, cost=row.cost - released + opened * event.price if closed else row.cost + change * event.price,
+        realised_profit=row.realised_profit + (sign * closed * event.price - released if closed else ZERO),
+        opened_at=event.time if row.quantity * (row.quantity + change) <= 0 else row.opened_at, changed_at=event.time)
 
 
 STUBS = Table("accounts", AccountStub, key=1, keeps="first", stub=True)
