@@ -1,18 +1,28 @@
 """Words of this room: topics on the shared broker, worker processes, and what stands on the log after them."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-from schemas.topics import Topic
+from deploy.embedded.process import Launch, Process, spawn
+from schemas import codec
+from schemas.commands import SecuritiesRequested
+from schemas.topics import DLQ, Topic
 from streams.log import Appended, Message, TopicPartition
 from streams.log.kafka import KafkaLog
 
@@ -20,18 +30,18 @@ HERE = Path(__file__).parent
 
 
 class Worker:
-    """A worker process and its log file."""
+    """A worker process, which cannot outlive the tests, and its log file."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: Path) -> None:
-        self.process, self.output = process, output
+    def __init__(self, process: Process) -> None:
+        self.process = process
 
     async def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; the exit code."""
-        self.process.send_signal(number)
+        self.process.signal(number)
         return await self.process.wait()
 
     def says(self) -> str:
-        return self.output.read_text()
+        return self.process.launch.log.read_text()
 
 
 class Broker:
@@ -59,12 +69,9 @@ class Broker:
 
     async def run(self, script: str, *arguments: str) -> Worker:
         """Start one of the worker scripts beside this file."""
-        output = self.folder / f"{script}-{len(self.workers)}.log"
-        with output.open("wb") as file:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, str(HERE / script), self.bootstrap, self.namespace, *arguments, stdout=file, stderr=file, cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(HERE.parents[2])})
-        self.workers.append(Worker(process, output))
+        self.workers.append(Worker(spawn(Launch(
+            name=script, argv=(sys.executable, str(HERE / script), self.bootstrap, self.namespace, *arguments), cwd=self.folder,
+            log=self.folder / f"{script}-{len(self.workers)}.log", env={**os.environ, "PYTHONPATH": str(HERE.parents[2])}))))
         return self.workers[-1]
 
     async def send(self, topic: str, *values: str | bytes, key: str = "system") -> None:
@@ -99,29 +106,69 @@ class Broker:
         return [record.value async for batch in self.log.read(dict.fromkeys(ends, 0), until=ends) for record in batch]
 
     async def committed(self, group: str, topic: str) -> int:
-        """Where the group would go on."""
+        """Where the group would go on; -1 when it never committed."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
         try:
-            offsets = await admin.list_consumer_group_offsets(group)
+            offsets = await admin.list_consumer_group_offsets(f"{self.namespace}-{group}")
         finally:
             await admin.close()
-        return offsets[KafkaPartition(self.log.prefix + topic, 0)].offset
+        stand = offsets.get(KafkaPartition(self.log.prefix + topic, 0))
+        return -1 if stand is None else stand.offset
+
+    async def until_committed(self, group: str, topic: str, offset: int) -> None:
+        """Nobody announces a commit: ask until it is there."""
+        while await self.committed(group, topic) < offset:      # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
 def plain_topic(name: str) -> Topic:
     return Topic(name, "any", 1, (), doc="")
 
 
-@pytest.fixture
-async def broker_with(kafka_bootstrap: str, namespace: str, tmp_path: Path) -> AsyncIterator[Callable[..., object]]:
-    """`await broker_with(*topics)`: the broker with these topics in a namespace of the test."""
+DEAD_LETTERS = replace(DLQ, partitions=1)
+
+
+def event(key: str) -> bytes:
+    """The request with this key, as every agent of guarded.py takes it."""
+    return codec.encode(SecuritiesRequested.new(source="/test", subject="system", time=datetime(2026, 3, 2, 12, tzinfo=UTC), symbols=(),
+                                                idempotency_key=key, actor="test", reason=""))
+
+
+def keys(values: Sequence[bytes]) -> list[str]:
+    """What the agents answered, in order."""
+    return [json.loads(value)["data"]["idempotency_key"] for value in values]
+
+
+def parked(values: Sequence[bytes], handler: str) -> list[dict[str, Any]]:
+    """The dead letters of one agent."""
+    return [data for data in (json.loads(value)["data"] for value in values) if data["handler"] == handler]
+
+
+async def until_state(worker: Worker, port: int, state: str) -> str:
+    """Wait until the worker's health page says so; the reason it gives. Nobody announces a state: ask until it is there."""
+    async with httpx.AsyncClient() as client:
+        while True:
+            assert worker.process.returncode is None, worker.says()[-4000:]
+            try:
+                answer = (await client.get(f"http://127.0.0.1:{port}/health")).json()
+                if answer["state"] == state:
+                    return str(answer["reason"])
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_broker(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Callable[..., object]]:
+    """`await module_broker(*topics)`: the shared broker with these topics in a namespace of their own, until the module's tests are over."""
     brokers: list[Broker] = []
 
     async def build(*topics: Topic) -> Broker:
-        brokers.append(Broker(kafka_bootstrap, namespace, topics, tmp_path))
-        await brokers[-1].start()
-        return brokers[-1]
+        broker = Broker(kafka_bootstrap, f"faust-{uuid.uuid4().hex[:8]}", topics, tmp_path_factory.mktemp("workers"))
+        brokers.append(broker)
+        await broker.start()
+        return broker
 
     yield build
     for broker in brokers:
