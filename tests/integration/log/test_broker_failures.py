@@ -16,7 +16,7 @@ from streams.log import Appended, LogCut, LogUnavailable, Message, Record, Topic
 from streams.log.chain import Chain, Verdict
 from streams.log.kafka import KafkaLog
 from streams.log.topics import apply
-from tests.unit.log_deck import DECK_TOPICS, STORY, all_of, following, note, numbers, place_of, write
+from tests.unit.log_deck import A_MOMENT, BULK, DECK_TOPICS, STORY, all_of, following, note, numbers, place_of, write
 
 LONG = 60.0
 SOON = 0.5
@@ -96,18 +96,31 @@ async def test_a_broker_killed_and_restarted_under_appends_loses_and_doubles_not
     assert [record.value for record in tailed] == [record.value for record in await all_of(log, STORY)]
 
 
-async def test_while_the_broker_is_down_appends_end_unknown_at_their_deadline_and_the_repeated_one_is_there_once(log: KafkaLog, broker: EmbeddedKafka):
+async def test_an_outage_ends_impatient_appends_unknown_while_patient_ones_and_replays_wait_it_out(log: KafkaLog, broker: EmbeddedKafka):
     messages, _ = a_story()
     await write(log, messages[0])
+    await log.append_many(BULK, [note(n, "AAPL") for n in range(5)])
+    starts, ends = await log.begins([BULK]), await log.ends([BULK])
     await broker.kill()
+
+    async def replay() -> list[int]:
+        return [n async for batch in log.read(starts, until=ends) for n in numbers(batch)]
+
+    replaying = asyncio.ensure_future(replay())
+    patient = [asyncio.ensure_future(log.append(BULK, [note(n, "MSFT")], deadline=LONG)) for n in range(5)]
     began = asyncio.get_running_loop().time()
-    outcome = await log.append(STORY, messages[1:], deadline=SOON)
-    assert isinstance(outcome, Unknown)
-    assert asyncio.get_running_loop().time() - began < SOON + 5
+    assert isinstance(await log.append(STORY, messages[1:], deadline=SOON), Unknown)
+    assert asyncio.get_running_loop().time() - began < SOON + A_MOMENT
     with pytest.raises(LogUnavailable):
         await log.ends([STORY])
+    with pytest.raises(LogUnavailable, match=broker.bootstrap):
+        await KafkaLog(broker.bootstrap).start()
+
     await broker.start()
-    assert isinstance(await log.append(STORY, messages[1:], deadline=LONG), Appended)
+    assert isinstance(await log.append(STORY, messages[1:], deadline=LONG), Appended)      # the repetition
+    assert all(isinstance(outcome, Appended) for outcome in await asyncio.gather(*patient))
+    assert await asyncio.wait_for(replaying, LONG) == list(range(5))
+    assert sorted(numbers([record for record in await all_of(log, BULK) if record.key == "MSFT"])) == list(range(5))
     records = await all_of(log, STORY)
     assert {record.value for record in records} == {message.value for message in messages}
     assert verdicts(records).count(Verdict.APPLIES) == 2
@@ -128,16 +141,6 @@ async def test_an_append_that_a_frozen_broker_took_late_is_a_duplicate_to_every_
     assert set(seen) <= {Verdict.APPLIES, Verdict.DUPLICATE}
 
 
-async def test_an_append_that_gives_up_does_not_take_others_with_it(log: KafkaLog, broker: EmbeddedKafka):
-    await write(log, note(0))
-    await broker.kill()
-    patient = [asyncio.ensure_future(log.append(STORY, [note(n)], deadline=LONG)) for n in range(1, 6)]
-    assert isinstance(await log.append(STORY, [note(99)], deadline=SOON), Unknown)
-    await broker.start()
-    assert all(isinstance(outcome, Appended) for outcome in await asyncio.gather(*patient))
-    assert sorted(set(numbers(await all_of(log, STORY))) - {99}) == list(range(6))
-
-
 async def test_a_producer_whose_sequence_is_out_of_order_is_replaced_within_the_append(log: KafkaLog):
     await write(log, note(0))
     line = log._sending._line
@@ -149,52 +152,24 @@ async def test_a_producer_whose_sequence_is_out_of_order_is_replaced_within_the_
     assert sorted(numbers(await all_of(log, STORY))) == list(range(9))
 
 
-async def test_a_replay_begun_while_the_broker_is_down_waits_for_it(log: KafkaLog, broker: EmbeddedKafka):
-    await write(log, *(note(n) for n in range(5)))
-    starts, ends = await log.begins([STORY]), await log.ends([STORY])
-    await broker.kill()
-
-    async def replay() -> list[int]:
-        return [n async for batch in log.read(starts, until=ends) for n in numbers(batch)]
-
-    replaying = asyncio.ensure_future(replay())
-    await broker.start()
-    assert await asyncio.wait_for(replaying, LONG) == list(range(5))
-
-
-async def test_starting_without_a_broker_says_where_it_looked(log: KafkaLog, broker: EmbeddedKafka):
-    await broker.stop()
-    with pytest.raises(LogUnavailable, match=broker.bootstrap):
-        await KafkaLog(broker.bootstrap).start()
-
-
-async def test_a_torn_log_file_that_lost_acknowledged_records_halts_its_reader(log: KafkaLog, broker: EmbeddedKafka, home: Path):
-    place = place_of(log)
+async def test_torn_log_files_that_lost_acknowledged_records_halt_their_readers_even_when_they_have_grown_again(
+        log: KafkaLog, broker: EmbeddedKafka, home: Path):
+    shorter, regrown = place_of(log, "paper", STORY), place_of(log, "AAPL", BULK)
     for n in range(20):
-        await write(log, note(n))
-    reading = log.read({place: 0})
-    await following(reading, 20)
+        await write(log, note(n, "paper"))
+        await write(log, note(n, "AAPL"), topic=BULK)
+    readings = {place: log.read({place: 0}) for place in (shorter, regrown)}
+    for reading in readings.values():
+        await following(reading, 20)
     await broker.kill()
-    (segment,) = (home / "kafka" / "data" / f"{log.prefix}{STORY}-{place.partition}").glob("*.log")
-    with segment.open("r+b") as file:
-        file.truncate(segment.stat().st_size * 2 // 3)
-    await broker.start()
-    with pytest.raises(LogCut, match=rf"{STORY}, partition {place.partition}: expected offset 20, but the log ends at 1[0-9]"):
-        await asyncio.wait_for(anext(reading), LONG)
-
-
-async def test_a_torn_log_that_has_grown_again_while_the_reader_was_cut_off_halts_it_too(log: KafkaLog, broker: EmbeddedKafka, home: Path):
-    place = place_of(log)
-    for n in range(10):
-        await write(log, note(n))
-    reading = log.read({place: 0})
-    await following(reading, 10)
-    await broker.kill()
-    (segment,) = (home / "kafka" / "data" / f"{log.prefix}{STORY}-{place.partition}").glob("*.log")
-    with segment.open("r+b") as file:
-        file.truncate(segment.stat().st_size // 2)
+    for topic, partition in readings:
+        (segment,) = (home / "kafka" / "data" / f"{log.prefix}{topic}-{partition}").glob("*.log")
+        with segment.open("r+b") as file:
+            file.truncate(segment.stat().st_size * 2 // 3)
     await broker.start()
     for n in range(100, 120):
-        await write(log, note(n))
-    with pytest.raises(LogCut, match="expected the record read before at offset 9, found another one"):
-        await asyncio.wait_for(anext(reading), LONG)
+        await write(log, note(n, "AAPL"), topic=BULK)
+    with pytest.raises(LogCut, match=rf"{STORY}, partition {shorter.partition}: expected offset 20, but the log ends at 1[0-9]"):
+        await asyncio.wait_for(anext(readings[shorter]), LONG)
+    with pytest.raises(LogCut, match=rf"{BULK}, partition {regrown.partition}: expected the record read before at offset 19, found another one"):
+        await asyncio.wait_for(anext(readings[regrown]), LONG)
