@@ -143,7 +143,7 @@ class Account:
     code: str | None
     message: str | None
     differences: tuple[str, ...]
-    changed_at: datetime
+    changed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

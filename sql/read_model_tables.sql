@@ -111,11 +111,11 @@ CREATE TABLE accounts (
     account     text PRIMARY KEY,
     epoch       integer,                -- of the newest lease
     holder      text,                   -- the instance that took it
-    state       text NOT NULL CHECK (state IN ('recovering', 'ready', 'halted')),
+    state       text NOT NULL DEFAULT 'recovering' CHECK (state IN ('recovering', 'ready', 'halted')),
     code        text,                   -- why it halted
     message     text,
-    differences jsonb NOT NULL,         -- what reconciliation could not explain
-    changed_at  timestamptz NOT NULL
+    differences jsonb NOT NULL DEFAULT '[]',    -- what reconciliation could not explain
+    changed_at  timestamptz             -- null until the account's actor was heard of
 );
 
 CREATE TABLE risk_limits (
