@@ -21,7 +21,7 @@ from schemas import codec
 from schemas.commands import TradeRequested, command_id
 from schemas.settings import Settings
 from schemas.topics import COMMANDS
-from streams.log import Appended, LogUnavailable, Message, Refused, Unknown
+from streams.log import Appended, LogCut, LogUnavailable, Message, Refused, Unknown
 from streams.role import EVENTS_OUT
 
 LOOK_S = 3.0        # to reach the log's end before anything is written; it takes 2 ms when the log is there
@@ -79,7 +79,7 @@ class Desk:
             if await self._stories.catch_up(LOOK_S):
                 return
             what = "the gateway has not read the log to its end yet"
-        except (LogUnavailable, TimeoutError) as error:
+        except (LogUnavailable, LogCut, TimeoutError) as error:
             what = f"the log cannot be reached: {error}" if str(error) else "the log does not answer"
         raise Refusal("LOG_UNAVAILABLE", what, command_id=command)
 

@@ -21,7 +21,7 @@ from projections.queries import OPEN_STATES, Order, Queries, ReadModelsUnavailab
 from schemas.settings import Settings
 from schemas.topics import TRADING
 from schemas.trading import CheckResult
-from streams.log import LogUnavailable, Offsets, TopicPartition
+from streams.log import LogCut, LogUnavailable, Offsets, TopicPartition
 
 OWN_WRITES_S = 1.0      # how long a read waits for what its caller was told; the projector takes milliseconds
 OLD_KEY_S = 1.0
@@ -136,7 +136,7 @@ class Reads:
         try:
             async with asyncio.timeout(ENDS_S):
                 return await self._stories.log.ends(topics or [TRADING.name])
-        except (LogUnavailable, TimeoutError) as error:
+        except (LogUnavailable, LogCut, TimeoutError) as error:
             problems.append(f"LOG_UNAVAILABLE: {error or 'the log does not answer'}. No trade can be asked for until it is back.")
             return None
 

@@ -76,23 +76,23 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def follow(running: Role, stories: Stories) -> None:
-    """Keep reading the log; a log that is away is tried again for ever, one that was cut or is broken is left alone."""
+    """Keep reading the log; one that is away, or has no topics yet, is tried again for ever; one that was cut or is broken is left alone."""
     attempt = 0
     while True:
         try:
             await stories.log.start()
             attempt = 0
             await stories.follow()
-        except LogUnavailable as error:
+        except (LogUnavailable, LogCut, BrokenStory) as error:
+            if isinstance(error, BrokenStory) or (isinstance(error, LogCut) and stories.reached):
+                ERRORS.labels(running.name, type(error).__name__, "halt").inc()
+                stories.broken = str(error)
+                return
             wait = RETRY_S[min(attempt, len(RETRY_S) - 1)]
             attempt += 1
-            ERRORS.labels(running.name, "LogUnavailable", "retry").inc()
+            ERRORS.labels(running.name, type(error).__name__, "retry").inc()
             running.log.warning("log unavailable", error_type=type(error).__name__, reason=str(error), attempt=attempt, retry_in_s=wait)
             await asyncio.sleep(wait)
-        except (LogCut, BrokenStory) as error:
-            ERRORS.labels(running.name, type(error).__name__, "halt").inc()
-            stories.broken = str(error)
-            return
 
 
 async def watch(running: Role, stories: Stories, queries: Queries) -> None:
@@ -113,7 +113,7 @@ async def watch(running: Role, stories: Stories, queries: Queries) -> None:
 async def _log_trouble(stories: Stories) -> str:
     try:
         return "" if await stories.catch_up(2.0) else "still reading the log"
-    except (LogUnavailable, TimeoutError) as error:
+    except (LogUnavailable, LogCut, TimeoutError) as error:
         return f"the log is away: {error}" if str(error) else "the log does not answer"
 
 

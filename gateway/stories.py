@@ -19,7 +19,7 @@ from schemas.topics import CLOCK, COMMANDS, TRADING
 from schemas.trading import CommandRejected, OrderApproved, OrderDenied
 from streams.log import EventLog, Offsets, Record, TopicPartition
 from streams.log.chain import Chain, Verdict
-from streams.role import ERRORS, EVENTS_IN
+from streams.role import ERRORS, EVENTS_IN, LAG_EVENTS
 
 REMEMBERED = timedelta(days=7)      # as long as the account's actor knows a key
 CLOCK_BACKLOG = 1000                # records; a session is 392, so its opening is always among them
@@ -73,11 +73,13 @@ class Stories:
         return Offsets({**{place: recent[place] for place in self.places}, clock: max(begin_at, end - CLOCK_BACKLOG)})
 
     async def catch_up(self, timeout: float) -> bool:
-        """Whether everything that is on the account's partitions now was read within `timeout` seconds. Raises LogUnavailable, TimeoutError."""
+        """Whether everything that is on the account's partitions now was read within `timeout` seconds. Raises LogUnavailable, LogCut, TimeoutError."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with asyncio.timeout(timeout):
             ends = await self.log.ends([COMMANDS.name, TRADING.name])
+        for place in self.places:
+            LAG_EVENTS.labels("gateway", place.topic).set(ends[place] - self.reached.get(place, 0))
         there = await self.until(lambda: all(self.reached.get(place, -1) >= ends[place] for place in self.places) or None, deadline - loop.time())
         return there is not None
 
