@@ -112,56 +112,80 @@ def _join(home: Path, plan: Plan | None) -> None:
 
 async def _follow(home: Path, timeout: float) -> int:
     """Print what happens until the stack is ready (and, in lockstep, the feed has run through). Returns the exit code."""
-    shown: dict[str, tuple[str, str]] = {}
-    begun, last_line = time.monotonic(), 0.0
-    lockstep = ready_said = False
-    status: dict[str, Any] = {}
+    shown: dict[str, str] = {}
+    progress = Progress()
+    begun, ready_said = time.monotonic(), False
     async for status in stream(home, "watch"):
-        begun = begun if status["roles"] else time.monotonic()
+        roles, seconds = status["roles"], time.time() - status["started"]
         lockstep = Plan(**status["plan"]).lockstep
-        seconds = time.time() - status["started"]
-        for line in _changes(status, shown):
+        for line in _changes(roles, shown):
+            progress.interrupt()
             click.echo(f"{seconds:6.1f} s  {line}")
-        given_up = {name: role["reason"] for name, role in status["roles"].items() if role["state"] == "gave up"}
-        if given_up:
-            for name, reason in given_up.items():
-                click.echo(f"\n{name} gave up: {reason}", err=True)
-            click.echo("\nThe rest runs on: `catalyst up` tries again, `catalyst logs` shows more, `catalyst down` ends it.", err=True)
-            return NOT_READY
+        if failed := {name: role for name, role in roles.items() if role["state"] in ("gave up", "halted")}:
+            return _say_failed(failed)
         if status["ready"] and not ready_said:
             ready_said = True
-            _say_ready(status, seconds, lockstep)
-        if ready_said and not lockstep:
-            return 0
-        if ready_said and status["roles"]["driver"]["state"] == "done":
-            click.echo(show(json.loads((home / "run" / "summary.json").read_text())))
+            _say_ready(status, seconds)
+        if lockstep:
+            progress.show(roles["driver"])
+        if ready_said and (not lockstep or roles["driver"]["state"] == "done"):
+            if lockstep:
+                progress.interrupt()
+                click.echo(show(json.loads((home / "run" / "summary.json").read_text())))
             _say_next(status)
             return 0
-        if ready_said and time.monotonic() - last_line > (0.5 if sys.stdout.isatty() else 5.0):
-            last_line = time.monotonic()
-            _say_progress(status["roles"]["driver"])
         if not ready_said and time.monotonic() - begun > timeout:
-            late = [f"  {name} is {role['state']}: {role['reason']}" for name, role in status["roles"].items() if role["state"] not in ("ready", "done")]
+            late = [f"  {name} is {role['state']}: {role['reason']}" for name, role in roles.items() if role["state"] not in ("ready", "done")]
             click.echo(f"Not ready after {timeout:g} s:\n" + "\n".join(late) + "\nIt goes on in the background: `catalyst status` shows it.", err=True)
             return NOT_READY
     raise NotRunning(f"the supervisor ended meanwhile. The end of its log:\n{tail(home / 'logs' / 'supervisor.log')}")
 
 
-def _changes(status: dict[str, Any], shown: dict[str, tuple[str, str]]) -> Iterator[str]:
+def _changes(roles: dict[str, Any], shown: dict[str, str]) -> Iterator[str]:
     """A line for each role whose state is news to the reader."""
-    for name, role in status["roles"].items():
-        state, reason = role["state"], role["reason"]
-        if shown.get(name, ("", ""))[0] != state and state in ("ready", "done", "restarting", "degraded", "halted"):
-            yield f"{name:10} {state}" + (f": {reason.splitlines()[0]}" if reason and state not in ("ready", "done") else "")
-        shown[name] = (state, reason)
+    for name, role in roles.items():
+        state, reason = role["state"], next(iter(role["reason"].splitlines()), "")
+        if shown.get(name) != state and state in ("ready", "done", "restarting", "degraded"):
+            yield f"{name:10} {state}" + (f": {reason}" if reason and state not in ("ready", "done") else "")
+        shown[name] = state
 
 
-def _say_ready(status: dict[str, Any], seconds: float, lockstep: bool) -> None:
+def _say_failed(failed: dict[str, Any]) -> int:
+    for name, role in failed.items():
+        click.echo(f"\n{name} {role['state']}: {role['reason']}", err=True)
+    click.echo("\nThe rest runs on: `catalyst up` tries again what gave up, `catalyst logs` shows more, `catalyst down` ends it.", err=True)
+    return NOT_READY
+
+
+def _say_ready(status: dict[str, Any], seconds: float) -> None:
     for note in status["notes"]:
         click.echo(f"Note: {note}")
-    click.echo(f"Ready after {seconds:.1f} s." + (" The feed runs through now." if lockstep else ""))
-    if not lockstep:
-        _say_next(status)
+    click.echo(f"Ready after {seconds:.1f} s.")
+
+
+class Progress:
+    """How far a feed has run: one line that is written over on a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._over = sys.stdout.isatty()
+        self._shown = 0.0
+        self._open = False
+
+    def show(self, driver: dict[str, Any]) -> None:
+        details = driver["details"]
+        if "minute" not in details or time.monotonic() - self._shown < (0.2 if self._over else 5.0):
+            return
+        self._shown = time.monotonic()
+        line = f"{'':10}{details['minute'][:16].replace('T', ' ')} UTC  {details['minutes']:>7,} minutes  {details['bars']:>9,} bars"
+        line += f"  ({driver['reason']})" if driver["reason"] else ""
+        click.echo(f"\r\x1b[K{line}" if self._over else line, nl=not self._over)
+        self._open = self._over
+
+    def interrupt(self) -> None:
+        """Something else is to be written."""
+        if self._open:
+            click.echo()
+        self._open = False
 
 
 def _say_next(status: dict[str, Any]) -> None:
@@ -171,14 +195,6 @@ def _say_next(status: dict[str, Any]) -> None:
   catalyst mcp             the bridge for Claude Desktop (command `catalyst`, argument `mcp`); over HTTP: {status['endpoints']['gateway']},
                            bearer token in {status['token_file']}
   catalyst down            end it; the log and the read models stay""")
-
-
-def _say_progress(driver: dict[str, Any]) -> None:
-    details = driver["details"]
-    if "minute" in details:
-        line = f"{details['minute']}  {details['minutes']:,} minutes  {details['bars']:,} bars"
-        line += f"  ({driver['reason']})" if driver["reason"] else ""
-        click.echo(f"\r\x1b[K{line}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
 
 
 @click.command()

@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
+from pydantic import ValidationError
 
 from deploy.embedded.control import write_private
 from deploy.embedded.lockstep import Progress
@@ -65,7 +67,8 @@ def read_orders(path: Path) -> list[Asked]:
             found.append(Asked(at.astimezone(UTC), row["symbol"], row["side"], Decimal(row["quantity"]), row["key"]))
             _request(found[-1], "check", at, timedelta(0))
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise BadOrders(f'{path} line {number:,}: {error!r}; a line is {{"at": "2019-02-11T14:35:00Z", "symbol": "AAPL", "side": "buy", '
+            why = f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}" if isinstance(error, ValidationError) else repr(error)
+            raise BadOrders(f'{path} line {number:,}: {why}; a line is {{"at": "2019-02-11T14:35:00Z", "symbol": "AAPL", "side": "buy", '
                             '"quantity": 10, "key": "any-1"}') from None
     return sorted(found, key=lambda asked: asked.at)
 
@@ -105,13 +108,15 @@ class Driver:
 
     async def _settle(self, minute: datetime) -> None:
         """Wait until everybody is through with this minute."""
-        await self._until(lambda: self.progress.missing(minute))
-        while True:
-            since = self.progress.broker_end
-            update = (await self._ask("GET", "/_sim/clock"))["last_update_id"]
-            if not self.progress.missing_update(update, since) and not self.progress.missing(minute):
-                break
-            await self._until(lambda update=update, since=since: self.progress.missing(minute) or self.progress.missing_update(update, since))
+        update, since = None, -1
+
+        def missing() -> str:
+            return self.progress.missing(minute) or self.progress.missing_update(update, since)
+
+        await self._until(missing)
+        while (newest := (await self._ask("GET", "/_sim/clock"))["last_update_id"]) != update or missing():
+            update, since = newest, self.progress.broker_end
+            await self._until(missing)
         self.role.details.update(minute=minute.isoformat(), minutes=self.progress.minutes, bars=self.progress.bars)
 
     async def _until(self, missing: Callable[[], str]) -> None:
@@ -132,8 +137,11 @@ class Driver:
             if request.id in self.progress.commands:
                 continue
             await self._publish(request)
-            await self._until(lambda id=request.id: "" if id in self.progress.commands else "our own command is not on the log")
+            await self._until(partial(self._missing_command, request.id))
             await self._settle(minute)
+
+    def _missing_command(self, command: UUID) -> str:
+        return "" if command in self.progress.commands else "our own command is not on the log"
 
     async def _publish(self, request: TradeRequested) -> None:
         message = Message(request.subject, codec.encode(request.stamped(recordedtime=datetime.now(UTC))), codec.headers(request))

@@ -177,20 +177,22 @@ class EmbeddedPostgres:
         installed = _installed()
         if self._user is None or _reaches(self._user, installed):
             return installed / "bin"
+        package = installed.parent
         copy = COMMON / f"postgresql-{int((installed / 'bin' / 'postgres').stat().st_mtime)}"
         if not copy.exists():
             COMMON.mkdir(parents=True, exist_ok=True)
             COMMON.chmod(0o711)
             draft = Path(tempfile.mkdtemp(prefix="copying-", dir=COMMON))
-            shutil.copytree(installed, draft / "it", ignore=shutil.ignore_patterns("include"))
+            draft.chmod(0o755)
+            shutil.copytree(installed, draft / package.name / installed.name, ignore=shutil.ignore_patterns("include"))
+            shutil.copytree(package.with_suffix(".libs"), draft / f"{package.name}.libs")       # found by the binaries relative to themselves
             try:
-                (draft / "it").rename(copy)
+                draft.rename(copy)
             except OSError:                 # another home was faster
+                shutil.rmtree(draft, ignore_errors=True)
                 if not copy.exists():
                     raise
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-        return copy / "bin"
+        return copy / package.name / installed.name / "bin"
 
     def _initdb(self, binaries: Path) -> None:
         with tempfile.NamedTemporaryFile("w", prefix="pw-", dir="/tmp") as file:

@@ -1,0 +1,102 @@
+"""When a minute is settled, judged from the log."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from deploy.embedded.lockstep import Progress
+from schemas.broker import BrokerSnapshot, BrokerStreamed
+from schemas.commands import TradeRequested
+from schemas.envelope import Event
+from schemas.market import MinuteSealed
+from schemas.topics import BROKER, CLOCK, COMMANDS, TRADING
+from schemas.trading import Admitted, InputsAdmitted, OrderAccepted, OrderSubmitting
+
+M1 = datetime(2019, 2, 11, 14, 31, tzinfo=UTC)
+M2 = M1 + timedelta(minutes=1)
+ORDER = UUID(int=7)
+
+
+class Log:
+    """Shows a Progress events at growing offsets."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+        self._ends: dict[str, int] = {}
+
+    def add(self, topic: str, kind: type[Event] | None, epoch: int | None = None, **data: Any) -> int:
+        offset = self._ends[topic] = self._ends.get(topic, -1) + 1
+        event = kind.new(source="/test", subject="paper", time=M1, **data).stamped(epoch=epoch) if kind else None
+        self.progress.see(topic, offset, M1, event)
+        return offset
+
+    def sealed(self, minute: datetime, epoch: int | None = None) -> int:
+        return self.add(CLOCK.name, MinuteSealed, epoch, minute=minute, partitions=(), bars=3, reason="lockstep")
+
+    def admitted(self, topic: str, offset: int) -> None:
+        self.add(TRADING.name, InputsAdmitted, number=self._ends.get(TRADING.name, 0) + 1,
+                 inputs=(Admitted(topic=topic, partition=0, offset=offset, id=None),))
+
+    def asked(self) -> int:
+        return self.add(COMMANDS.name, TradeRequested, symbol="AAPL", side="buy", quantity=Decimal(1), idempotency_key="k", actor="a", reason="r", expires=M2)
+
+    def submitted(self) -> None:
+        self.add(TRADING.name, OrderSubmitting, order_id=ORDER, client_order_id="c", attempt=1, sending=1, symbol="AAPL", side="buy", quantity=Decimal(1),
+                 position_intent="buy_to_open", expires=M2)
+
+
+def settled(minute: datetime = M1) -> Log:
+    log = Log()
+    log.admitted(CLOCK.name, log.sealed(minute))
+    return log
+
+
+def test_a_minute_waits_for_its_seal_and_for_the_account_to_admit_it():
+    log = Log()
+    assert "not sealed" in log.progress.missing(M1)
+    offset = log.sealed(M1)
+    assert "has not admitted the seal" in log.progress.missing(M1)
+    log.admitted(CLOCK.name, offset)
+    assert log.progress.missing(M1) == ""
+    assert "not sealed" in log.progress.missing(M2)
+
+
+def test_a_minute_waits_for_commands_even_those_nobody_can_read():
+    log = settled()
+    log.admitted(COMMANDS.name, log.asked())
+    assert log.progress.missing(M1) == ""
+    offset = log.add(COMMANDS.name, None)
+    assert "a command" in log.progress.missing(M1)
+    log.admitted(COMMANDS.name, offset)
+    assert log.progress.missing(M1) == ""
+
+
+def test_a_minute_waits_for_the_brokers_answer_to_every_order():
+    log = settled()
+    log.submitted()
+    assert "1 order(s) without an answer" in log.progress.missing(M1)
+    log.add(TRADING.name, OrderAccepted, order_id=ORDER, client_order_id="c", broker_order_id="b", broker_status="new")
+    assert log.progress.missing(M1) == ""
+
+
+def test_the_exchanges_last_update_must_be_on_the_log_or_be_replaced_by_a_snapshot_that_came_after_it():
+    log = settled()
+    assert log.progress.missing_update(None, -1) == ""
+    assert "u1" in log.progress.missing_update("u1", log.progress.broker_end)
+    log.add(BROKER.name, BrokerStreamed, update_id="u1", body="{}")
+    assert log.progress.missing_update("u1", -1) == ""
+    since = log.progress.broker_end
+    assert log.progress.missing_update("u2", since) != ""
+    log.add(BROKER.name, BrokerSnapshot, number=1, reason="reconnect", orders="[]", positions="[]", account="{}")
+    assert log.progress.missing_update("u2", since) == ""
+    assert log.progress.missing_update("u3", log.progress.broker_end) != ""
+
+
+def test_a_seal_written_twice_counts_once_and_one_of_a_lost_lease_not_at_all():
+    log = Log()
+    log.sealed(M1, epoch=2)
+    log.sealed(M1, epoch=2)
+    log.sealed(M2, epoch=1)
+    assert (log.progress.minutes, log.progress.bars) == (1, 3)
+    assert "not sealed" in log.progress.missing(M2)

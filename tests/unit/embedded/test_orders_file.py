@@ -1,0 +1,26 @@
+"""The file of trades for a lockstep run."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded.driver import BadOrders, main, read_orders
+
+LINE = '{"at": "2019-02-11T14:35:00Z", "symbol": "AAPL", "side": "buy", "quantity": 10.5, "key": "any-1"}'
+
+
+def test_trades_come_in_the_order_of_their_time_and_then_of_the_file(tmp_path: Path):
+    file = tmp_path / "orders"
+    file.write_text("\n".join([LINE.replace("14:35", "14:36"), LINE.replace("any-1", "b"), "", LINE.replace("any-1", "a")]))
+    assert [asked.key for asked in read_orders(file)] == ["b", "a", "any-1"]
+
+
+@pytest.mark.parametrize("wrong", ["{", LINE.replace("AAPL", "aapl"), LINE.replace("10.5", "-1"), LINE.replace("10.5", '"ten"'), LINE.replace("Z", ""),
+                                   LINE.replace('"key"', '"name"'), LINE.replace("buy", "hold")])
+def test_a_wrong_line_is_named_with_an_example_of_a_right_one(tmp_path: Path, wrong: str, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "orders"
+    file.write_text(f"{LINE}\n{wrong}\n")
+    with pytest.raises(BadOrders, match=r"line 2: .*a line is"):
+        read_orders(file)
+    assert main(["--orders", str(file)]) == 2
+    assert "line 2" in capsys.readouterr().err
