@@ -51,19 +51,22 @@ class ControlPlane:
         })
 
     async def advance(self, request: Request) -> Response:
-        """Make the minute behind `after` happen, once, however often it is asked for."""
+        """Make the minute behind `after` happen, once, however often it is asked for; or several of them, `minutes`, at a stroke."""
         try:
             body = json.loads(await request.body() or b"{}")
-            after = body.get("after")
-            index = self._exchange.advance(None if after is None else _moment(after))
+            after, minutes = body.get("after"), int(body.get("minutes", 1))
+            if minutes < 1:
+                raise ValueError("at least one minute")
+            happened = self._exchange.advance(None if after is None else _moment(after), minutes)
         except (ValueError, TypeError, AttributeError):
             raise Refusal("malformed_body") from None
         except OutOfStep as error:
             return JSONResponse({"message": str(error)}, status_code=409)
-        if index is None:
-            return JSONResponse({"minute": None, "bars": 0, "finished": True})
         feed = self._exchange.feed
-        return JSONResponse({"minute": rfc3339(feed.end(index)), "bars": feed.count(index), "finished": index + 1 >= len(feed)})
+        return JSONResponse({
+            "minute": rfc3339(feed.end(happened[-1])) if happened else None, "bars": sum(map(feed.count, happened)),
+            "finished": happened.stop >= len(feed),
+        })
 
     async def minutes(self, request: Request) -> Response:
         """The finished minutes behind `after`; waits for one for at most `wait` real seconds."""

@@ -77,18 +77,17 @@ class Exchange:
     def cancel(self, order_id: UUID) -> None:
         self._commit(Cancel(self.now(), order_id))
 
-    def advance(self, after: datetime | None) -> int | None:
-        """The number of the minute that follows `after`, which has happened now; None at the end of the feed. A repetition moves nothing."""
+    def advance(self, after: datetime | None, minutes: int = 1) -> range:
+        """The numbers of the minutes that follow `after`, which have happened now; empty at the end of the feed. A repetition moves nothing."""
         if self.pace.mode != "lockstep":
             raise OutOfStep("the exchange is paced: its minutes happen by themselves")
         index = self.index_after(after)
         if index > self.state.minutes_done:
             raise OutOfStep(f"the exchange has not reached {_name(after)}; its last finished minute is {_name(self.state.minute)}")
-        if index >= len(self.feed):
-            return None
-        if index == self.state.minutes_done:
+        asked = range(index, min(index + minutes, len(self.feed)))
+        while self.state.minutes_done < asked.stop:
             self._next_minute()
-        return index
+        return asked
 
     def index_after(self, after: datetime | None) -> int:
         """The number of the minute behind a named one; raises OutOfStep for a minute that the feed does not have."""

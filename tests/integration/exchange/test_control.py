@@ -20,6 +20,16 @@ def test_a_minute_happens_only_when_it_is_asked_for_and_once(exchange: ExchangeP
     assert (clock["now"], clock["minute"], clock["minutes_done"], clock["state"]) == (second["minute"], second["minute"], 2, "running")
 
 
+def test_several_minutes_at_a_stroke_are_the_same_minutes(start: Start) -> None:
+    one, many = start(journal="one"), start(journal="many")
+    for _ in range(7):
+        one.advance()
+    first = many.call("POST", "/_sim/advance", {"after": None, "minutes": 7})[1]
+    assert first == many.call("POST", "/_sim/advance", {"after": None, "minutes": 7})[1]
+    assert one.sim("clock") == many.sim("clock")
+    assert sum(row["bars"] for row in one.sim("minutes")["minutes"]) == first["bars"]
+
+
 def test_a_minute_that_is_not_the_next_is_refused_in_words(exchange: ExchangeProcess) -> None:
     status, body = exchange.call("POST", "/_sim/advance", {"after": "2025-03-03T15:00:00Z"})
     assert (status, body["message"]) == (409, "the exchange has not reached 2025-03-03T15:00:00Z; its last finished minute is none")

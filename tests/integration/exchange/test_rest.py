@@ -127,6 +127,7 @@ def test_every_refusal_has_the_brokers_status_code_and_words(exchange: ExchangeP
     ("POST", "/v2/orders", b"{", 400), ("POST", "/v2/orders", b'"x"', 400), ("POST", "/v2/orders", b'{"symbol":"\\ud800"}', 422),
     ("GET", "/v2/orders/x", None, 404), ("GET", "/v2/nothing", None, 404), ("PATCH", "/v2/orders/x", b"{}", 404),
     ("GET", "/v2/orders/", None, 404), ("POST", "/_sim/advance", b"{", 400), ("POST", "/_sim/advance", b'{"after":5}', 400),
+    ("POST", "/_sim/advance", b'{"minutes":0}', 400),
     ("POST", "/_sim/advance", b"[]", 400),
 ])
 def test_bad_requests_get_an_answer_in_json_and_break_nothing(open_exchange: ExchangeProcess, method: str, path: str, body: bytes, status: int) -> None:
