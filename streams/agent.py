@@ -285,4 +285,4 @@ def record_of(message: Any, prefix: str) -> Record:
     """Faust's message as a record of ours."""
     return Record(
         message.topic.removeprefix(prefix), message.partition, message.offset, (message.key or b"").decode(errors="replace"), message.value or b"",
-        datetime.fromtimestamp(message.timestamp, UTC), tuple((message.headers or {}).items()))
+        datetime.fromtimestamp(message.timestamp, UTC), tuple(message.headers or ()))
