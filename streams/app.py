@@ -8,6 +8,7 @@ later, makes the role degraded and is tried again for ever; a log that was cut h
 import asyncio
 import contextlib
 import logging
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -28,7 +29,7 @@ from streams.role import LAG_EVENTS, LAG_SECONDS, Role
 
 LOOK = 2.0              # s between two looks at positions and ends
 STALL = 30.0            # s without progress on waiting records before the consumer counts as stuck and is built anew
-RETRY = 2.0             # s between attempts to reach a broker that is away
+RETRY = 1.0             # s between attempts to reach a broker that is away
 DRAIN = 1.5             # s that events in flight have to finish when the role ends; of the 4 s it has in all
 END = 2.0               # s that Faust has to stop
 
@@ -99,13 +100,14 @@ class App(faust.App):
         """Faust keeps tables there; we have none."""
 
 
-def create(role: Role, progress: Progress, prefix: str) -> App:
+def create(role: Role, progress: Progress, prefix: str, topics: Sequence[str]) -> App:
     """An app of the role's group with our settings. Nothing is connected yet."""
     settings = role.settings
-    app = App(
-        group(role), broker=";".join(f"kafka://{server}" for server in settings.kafka.split(",")),
-        # A static member comes back to its partitions at once, without waiting for the session of its former life to end.
-        consumer_group_instance_id=f"{group(role)}-{settings.instance or 0}", **SETTINGS)
+    # A static member comes back to its partitions at once, without waiting for the session of its former life to end. It gets its former assignment,
+    # and a topic in it that is no longer subscribed ends aiokafka's coordinator: so another set of topics is another member.
+    subscription = zlib.crc32(" ".join(sorted(topics)).encode())
+    app = App(group(role), broker=";".join(f"kafka://{server}" for server in settings.kafka.split(",")),
+              consumer_group_instance_id=f"{group(role)}-{settings.instance or 0}-{subscription:08x}", **SETTINGS)
     app.progress, app.prefix = progress, prefix
     return app
 
@@ -154,7 +156,7 @@ async def _keep_running(role: Role, log: KafkaLog, agents: Sequence[Agent], cloc
 async def _run(role: Role, log: KafkaLog, agents: Sequence[Agent], clock: Callable[[], datetime], health: "Complaint",
                progress: Progress, *, says_ready: bool) -> str:
     """One life of a Faust app, until it crashed or got stuck; returns why."""
-    app = create(role, progress, log.prefix)
+    app = create(role, progress, log.prefix, [agent.topic.name for agent in agents])
     guards = [Guard(agent, role, log, clock=clock, complain=health) for agent in agents]
     for guard in guards:
         attach(app, guard, progress, prefix=log.prefix, halted=role.halted)
