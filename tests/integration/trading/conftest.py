@@ -118,7 +118,7 @@ class Stack:
         seen: list[Event] = []
         where = TopicPartition(topic, self.log.partition_of(topic, "paper"))
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 async for batch in self.log.read({where: 0}):
                     for record in batch:
                         if record.key == "paper":
