@@ -4,6 +4,8 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from gateway.untrusted import Quoted
 from schemas.envelope import UtcTime
@@ -13,13 +15,32 @@ Number = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used=
 TradeStatus = Literal["accepted", "denied", "rejected", "cancelled", "expired", "pending", "unknown"]
 
 
+class Lean(GenerateJsonSchema):
+    """JSON Schema in the fewest tokens: no titles, and no null, since what is absent is left out."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+
 class Answer(BaseModel):
     """An answer of a tool; what is absent is left out."""
 
     model_config = ConfigDict(frozen=True)
 
     def lean(self) -> dict[str, Any]:
+        """As it goes over the wire."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    @classmethod
+    def shape(cls) -> dict[str, Any]:
+        """The JSON Schema of `lean`."""
+        return cls.model_json_schema(mode="serialization", schema_generator=Lean)
 
 
 class FailedCheck(Answer):

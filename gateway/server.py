@@ -58,17 +58,17 @@ def build(desk: Desk, reads: Reads, token: str, log: structlog.stdlib.BoundLogge
         "catalyst", instructions=INSTRUCTIONS.format(mode=reads.mode, money=money), version="1", auth=FileToken(token), middleware=[Calls(log)],
         mask_error_details=True)
 
-    @server.tool(title="System status", annotations=READS, output_schema=StatusAnswer.model_json_schema())
+    @server.tool(title="System status", annotations=READS, output_schema=StatusAnswer.shape())
     async def get_system_status() -> ToolResult:
         """Whether the system works: paper or live, market clock, accounts, the pipeline's newest day, how far the read models are behind, and problems."""
         return _result(await reads.status())
 
-    @server.tool(title="Open positions", annotations=READS, output_schema=PositionsAnswer.model_json_schema())
+    @server.tool(title="Open positions", annotations=READS, output_schema=PositionsAnswer.shape())
     async def get_positions(symbol: Symbol | None = None) -> ToolResult:
         """What is held now, valued at each symbol's last bar, with totals. All symbols unless one is given."""
         return _result(await reads.positions(symbol))
 
-    @server.tool(title="Orders", annotations=READS, output_schema=OrdersAnswer.model_json_schema())
+    @server.tool(title="Orders", annotations=READS, output_schema=OrdersAnswer.shape())
     async def get_orders(
         state: Annotated[StateFilter | None, Field(description="only these; open: everything that may still trade")] = None,
         symbol: Symbol | None = None, limit: Limit = 20, skip: Skip = 0,
@@ -76,7 +76,7 @@ def build(desk: Desk, reads: Reads, token: str, log: structlog.stdlib.BoundLogge
         """Orders and what became of them, the last decided first; denied and rejected ones with the reason."""
         return _result(await reads.orders(state, symbol, limit, skip))
 
-    @server.tool(title="Execute a trade", annotations=TRADES, output_schema=TradeAnswer.model_json_schema())
+    @server.tool(title="Execute a trade", annotations=TRADES, output_schema=TradeAnswer.shape())
     async def execute_trade(*, symbol: Symbol, side: Side, quantity: Quantity, idempotency_key: Key, wait_s: WaitS = 5, reason: Reason) -> ToolResult:
         """Buy or sell at market, after risk's checks, and wait for the outcome. The same idempotency_key never trades twice: repeating a call tells the first
         outcome (duplicate: true). pending and unknown are not failures: follow `next`, and never ask for the same trade under another key."""
