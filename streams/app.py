@@ -126,6 +126,8 @@ async def host(role: Role, log: KafkaLog, agents: Sequence[Agent], services: Seq
     """
     for chatty in ("faust", "mode", __name__):      # our subclasses of theirs log under our name
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Seldom("aiokafka"))
     tasks = [asyncio.ensure_future(service(role)) for service in services]
     tasks.append(asyncio.ensure_future(_keep_running(role, log, agents, clock, says_ready=not services)))
     try:
@@ -157,7 +159,7 @@ async def _run(role: Role, log: KafkaLog, agents: Sequence[Agent], clock: Callab
                progress: Progress, *, says_ready: bool) -> str:
     """One life of a Faust app, until it crashed or got stuck; returns why."""
     app = create(role, progress, log.prefix, [agent.topic.name for agent in agents])
-    guards = [Guard(agent, role, log, clock=clock, complain=health) for agent in agents]
+    guards = [Guard(agent, role, log, clock=clock, complain=Complaint(role)) for agent in agents]
     for guard in guards:
         attach(app, guard, progress, prefix=log.prefix, halted=role.halted)
     crashed = None
@@ -219,19 +221,39 @@ async def check_offsets(log: KafkaLog, group_id: str, topics: Sequence[str]) -> 
 
 
 class Complaint:
-    """Degraded with a reason, and ready again when that very reason is gone: others of the role may have their own."""
+    """Degraded with a reason; when that very reason is gone, ready again if it was ready before. Others of the role have complaints of their own."""
 
     def __init__(self, role: Role) -> None:
         self._role = role
         self._said: str | None = None
+        self._was_ready = False
 
     def __call__(self, reason: str | None) -> None:
         health = self._role.health()
         if reason is not None:
+            self._was_ready = health["state"] == "ready" or (self._was_ready and self._said is not None)
             self._role.degraded(reason)
-        elif self._said is not None and health["state"] == "degraded" and health["reason"] == self._said:
+        elif self._said is not None and self._was_ready and (health["state"], health["reason"]) == ("degraded", self._said):
             self._role.ready()
         self._said = reason
+
+
+class Seldom(logging.Filter):
+    """aiokafka says the same twenty times a second while a broker is away: once in a while will do."""
+
+    def __init__(self, name: str, pause: float = 30.0) -> None:
+        super().__init__()
+        self._name, self._pause = name, pause
+        self._said: dict[tuple[str, object], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(self._name):
+            return True
+        which = record.name, record.msg
+        if record.created - self._said.get(which, 0.0) < self._pause:
+            return False
+        self._said[which] = record.created
+        return True
 
 
 class Watch:
@@ -242,20 +264,24 @@ class Watch:
 
     def __init__(self, role: Role, log: EventLog, guards: Sequence[Guard], progress: Progress, clock: Callable[[], datetime]) -> None:
         self._role, self._log, self._guards, self._progress, self._clock = role, log, guards, progress, clock
+        self._complain = Complaint(role)
         self._since = asyncio.get_running_loop().time()
         self._topics = sorted({guard.agent.topic.name for guard in guards})
         self._moved: dict[TopicPartition, tuple[int, float]] = {}       # position, and when it was first seen
 
     async def look(self) -> str:
-        """Measure once; the reason when it is stuck, else "". A log that is away says nothing about the consumer."""
+        """Measure once; the reason when it is stuck, else "". A log that is away says nothing about the consumer, and is complained of."""
         try:
             ends = await self._log.ends(self._topics)
             waiting = {place: ends[place] - position for place, position in self._progress.positions().items()}
             for topic in self._topics:
                 LAG_EVENTS.labels(self._role.name, topic).set(sum(count for place, count in waiting.items() if place.topic == topic))
                 LAG_SECONDS.labels(self._role.name, topic).set(await self._age(topic, waiting))
-        except LogUnavailable:
+        except LogUnavailable as away:
+            self._complain(f"agents: {away}")
+            self._moved.clear()
             return ""
+        self._complain(None)
         return self._stuck(waiting)
 
     async def _age(self, topic: str, waiting: Mapping[TopicPartition, int]) -> float:
