@@ -70,11 +70,13 @@ class Batch:
 
 
 class Intake:
-    """Where a reading of the log stands: the next offset of each partition, the chain of each single-writer stream, the stubs already written."""
+    """Where a reading of the log stands: the next offset of each partition and the event before it, the chain of each single-writer stream, the stubs
+    already written."""
 
-    def __init__(self, positions: Mapping[TopicPartition, int], chains: Mapping[StreamKey, Chain], *, strict: bool,
-                 sources: Mapping[str, Source] = SOURCES) -> None:
+    def __init__(self, positions: Mapping[TopicPartition, int], anchors: Mapping[TopicPartition, UUID], chains: Mapping[StreamKey, Chain], *,
+                 strict: bool, sources: Mapping[str, Source] = SOURCES) -> None:
         self.positions = dict(positions)
+        self.anchors = dict(anchors)
         self.chains = dict(chains)
         self._written: set[Row] = set()
         self._strict = strict           # a rebuild fails where a live projection leaves out
@@ -85,9 +87,10 @@ class Intake:
         return Batch(written=self._written)
 
     def take(self, records: Iterable[Record], batch: Batch) -> None:
-        """Add these records to the batch; what was taken before is passed over. Stops before a record that halts, with `halt` saying why."""
+        """Add these records to the batch; what was taken before is passed over. Stops before a record that halts, with `halt` saying why; such a batch
+        takes nothing more."""
         place, move, source = TopicPartition("", -1), Move(0, 0), None
-        for record in records:
+        for record in records if batch.halt is None else ():
             if record.partition != place.partition or record.topic != place.topic:
                 self._close(batch, place, move)
                 place = TopicPartition(record.topic, record.partition)
@@ -104,7 +107,12 @@ class Intake:
                 break
             move.next, move.last_at = record.offset + 1, record.timestamp
         self._close(batch, place, move)
-        self.positions.update({place: move.next for place, move in batch.moves.items()})
+        for place, move in batch.moves.items():
+            self.positions[place] = move.next
+            if move.last_id is not None:
+                self.anchors[place] = move.last_id
+            else:
+                self.anchors.pop(place, None)       # that record has no id to know it by
 
     def wrote(self, batch: Batch) -> None:
         """The batch is committed: its stubs are there now."""

@@ -9,13 +9,13 @@ import gc
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
-from uuid import UUID
 
 from projections.batch import Batch, Intake, ProjectionHalted
 from projections.sources import SOURCES
 from projections.store import Store
 from projections.versions import Connection, Version
 from streams.log import EventLog, LogCut, Record, TopicPartition
+from streams.log.cuts import beyond_end
 
 MAX_RECORDS = 10_000    # per transaction; 5,000 to 20,000 differ by less than the noise
 SLICE = 500             # records decoded in one go, about 5 ms, while a transaction is under way
@@ -31,17 +31,16 @@ def tune_collector() -> None:
 class Projection:
     """One version of the read models, from where it stands onwards."""
 
-    def __init__(self, store: Store, intake: Intake, anchors: Mapping[TopicPartition, UUID]) -> None:
+    def __init__(self, store: Store, intake: Intake) -> None:
         self.store = store
         self._intake = intake
-        self._anchors = anchors
 
     @classmethod
     async def open(cls, connection: Connection, version: Version, *, strict: bool = False, follows_pointer: bool = True, schema: str = "") -> Self:
         """From where the database stands. `strict` fails on what a live projection leaves out; `follows_pointer` writes to the live version only."""
         store = Store(connection, version, follows_pointer=follows_pointer, schema=schema)
         positions, anchors, chains = await store.places(TOPICS)
-        return cls(store, Intake(positions, chains, strict=strict), anchors)
+        return cls(store, Intake(positions, anchors, chains, strict=strict))
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:
@@ -100,7 +99,8 @@ class Projection:
     async def read(self, log: EventLog, *, until: Mapping[TopicPartition, int] | None = None) -> AsyncIterator[Sequence[Record]]:
         """The records after where it stands, up to `until` or for ever. Raises ProjectionHalted when the log was cut or replaced."""
         starts = {place: offset for place, offset in self.positions.items() if until is None or place in until}
-        reading: Any = log.read(starts, until=until, anchors={place: id for place, id in self._anchors.items() if place in starts}, max_records=MAX_RECORDS)
+        anchors = {place: id for place, id in self._intake.anchors.items() if place in starts}
+        reading: Any = log.read(starts, until=until, anchors=anchors, max_records=MAX_RECORDS)
         try:
             async for records in reading:
                 yield records
@@ -111,5 +111,8 @@ class Projection:
                 await reading.aclose()
 
     async def catch_up(self, log: EventLog, until: Mapping[TopicPartition, int], told: Callable[[Batch], None] = lambda batch: None) -> None:
-        """Project up to this offset vector exactly. Raises as `apply` and `read`."""
+        """Project up to this offset vector exactly. Raises as `apply` and `read`, and LogUnavailable."""
+        for place, end in (await log.ends(list(TOPICS))).items():
+            if until.get(place, 0) > end:       # the reading would wait for these records for ever
+                raise ProjectionHalted(str(beyond_end(place, until[place], end)))
         await self.feed(self.read(log, until={place: until.get(place, offset) for place, offset in self.positions.items()}), told)

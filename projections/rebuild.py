@@ -19,7 +19,7 @@ from projections.verify import Comparison, CouldNotLook, compared, snapshot
 from projections.versions import SHAPE, Connection, Version
 from streams.log import EventLog, TopicPartition
 
-NEAR = 1_000            # events behind the end at which the swap is begun: a moment's work
+NEAR = 1_000            # events: who had no more than these to catch up is at the end, as far as a log that goes on has one
 READERS_WAIT = "200ms"  # the longest a reader can be held up by a swap that waits for another reader; then the swap steps back and tries again
 TRIES = 150
 
@@ -48,7 +48,7 @@ async def rebuild(url: str, log: EventLog, told: Callable[[Batch], None] = lambd
         said(f"building version {version.number} beside version {old.number}")
         projection = await Projection.open(building, version, strict=True, follows_pointer=False)
         comparison = await _load(looking, building, log, old, version, projection, told, said)
-        await _near_the_end(log, projection, told)
+        await _to_the_end(log, projection, told)
         await _swap(looking, log, version, projection, told)
         said(f"version {version.number} is live; version {old.number} stays until the next rebuild")
         return Rebuilt(version.number, old.number, comparison)
@@ -79,12 +79,13 @@ async def _finish_tables(connection: Connection, version: Version) -> None:
         await connection.execute(f"ANALYZE {version.schema}.{row['tablename']}")
 
 
-async def _near_the_end(log: EventLog, projection: Projection, told: Callable[[Batch], None]) -> None:
+async def _to_the_end(log: EventLog, projection: Projection, told: Callable[[Batch], None]) -> None:
     while True:
         ends = await log.ends(list(TOPICS))
-        if sum(max(0, end - projection.positions[place]) for place, end in ends.items()) < NEAR:
-            return
+        behind = sum(max(0, end - projection.positions[place]) for place, end in ends.items())
         await projection.catch_up(log, _at_least(projection, ends), told)
+        if behind < NEAR:
+            return
 
 
 async def _swap(looking: Connection, log: EventLog, version: Version, projection: Projection, told: Callable[[Batch], None]) -> None:

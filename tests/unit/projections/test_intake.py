@@ -21,7 +21,7 @@ NOTHING = b"not an event"
 
 
 def intake(strict: bool = False) -> Intake:
-    return Intake({TopicPartition(name, number): 0 for name, count in TOPICS.items() for number in range(count)}, {}, strict=strict)
+    return Intake({TopicPartition(name, number): 0 for name, count in TOPICS.items() for number in range(count)}, {}, {}, strict=strict)
 
 
 def taken(records: Iterable[Record], *, strict: bool = False) -> Batch:
@@ -90,6 +90,19 @@ def test_a_gap_in_a_stream_halts_before_it_and_says_where():
     assert "offset 3: gap in the stream of paper" in str(batch.halt) and "1 records are missing" in str(batch.halt)
     assert len(batch.folds[ORDERS]) == 1
     assert [move.next for move in batch.moves.values()] == [2]
+
+
+def test_a_batch_that_halted_takes_nothing_more():
+    tape = Tape()
+    tape.say(TRADING.name, paper.lease(1), paper.limits(), paper.ready())
+    tape.say(BARS.name, bar("A", 1))
+    lease, _, ready = (record for record in tape.records if record.topic == TRADING.name)
+    reading = intake()
+    batch = reading.begin()
+    for records in ([lease, ready], [record for record in tape.records if record.topic == BARS.name]):
+        reading.take(records, batch)
+    assert batch.halt is not None
+    assert {place.topic for place in batch.moves} == {TRADING.name}
 
 
 def test_a_record_that_does_not_follow_from_the_one_before_halts():
