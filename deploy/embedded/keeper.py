@@ -7,7 +7,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deploy.embedded import CannotStart
@@ -91,6 +91,8 @@ class Keeper:
             while not ended.done():
                 if self.part.probe is not None:
                     health = await self.part.probe()
+                    if health.state == "starting" and self.health.state in ("ready", "degraded"):
+                        health = replace(health, state="degraded")      # it had been further
                     if not ended.done():
                         self._become(health)
                 await asyncio.wait({ended}, timeout=1.0 if self.health.state == "ready" or self.part.probe is None else 0.1)

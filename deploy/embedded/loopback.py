@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 
-async def get_json(port: int, path: str, timeout: float = 2.0) -> dict[str, Any]:
+async def get_json(port: int, path: str, timeout: float = 5.0) -> dict[str, Any]:
     """The JSON object at this path, whatever the status code. Raises OSError, TimeoutError, ValueError (not JSON)."""
     async with asyncio.timeout(timeout):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
