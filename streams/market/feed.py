@@ -88,6 +88,10 @@ class Inbox:
             self._dropped += 1
             return
         self._items.append(item)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let `take` return, with nothing if nothing waits. From any thread."""
         if not self._woken:
             self._woken = True
             with contextlib.suppress(RuntimeError):         # the loop is closed: nobody will read this any more

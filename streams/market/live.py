@@ -90,7 +90,7 @@ class Live(Pace):
             except FeedUnavailable as away:
                 self.troubles["exchange"] = str(away)
                 finished = False        # said again when it is back: what came in between has to be fetched to the end
-                self._report()
+                self.inbox.wake()
                 await asyncio.sleep(backoff.failed())
                 continue
             backoff.worked()
@@ -118,11 +118,15 @@ class Live(Pace):
     async def heal(self) -> None:
         self._watch_the_stream()
         now = self.tape.now
-        if now is None or not self.tape.interrupted or self._fetched is None or not self.may_ask():
-            return
-        if self.tape.sessions and now > self.tape.sessions[-1].closes - PAST:
+        if now is not None and now.date() > self.scheduled_to - PAST:
             await self.schedule((now - PAST).date(), (now + COMING).date())
+        if now is not None and self.tape.interrupted and self.may_ask():
+            await self._close_the_gap(now)
+
+    async def _close_the_gap(self, now: datetime) -> None:
+        """Fetch what has passed since the last bar that is sure; where the stream is open again and all before it is there, it goes on."""
         grace = self.tape.rules.grace
+        assert self._fetched is not None        # since `prepare`
         if self._finished is not None and now >= self._finished + MINUTE:
             self._finished = None       # it goes on after all
         if self._gap_to is None:        # the clock was looked at some time ago, and a bar may be under way when the stream opens

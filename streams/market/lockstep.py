@@ -50,7 +50,7 @@ class Lockstep(Pace):
                 continue
             except FeedUnavailable as away:
                 self.troubles["exchange"] = str(away)
-                self._report()
+                self.inbox.wake()
                 await asyncio.sleep(backoff.failed())
                 continue
             backoff.worked()
@@ -64,7 +64,7 @@ class Lockstep(Pace):
             if finished:                    # the exchange does not hold a poll open behind its last minute
                 await asyncio.sleep(MISSED)
             elif not minutes:
-                self._report()
+                self.inbox.wake()
 
     async def heal(self) -> None:
         short = missing(self.tape)

@@ -1,6 +1,7 @@
 """The loop that records: takes what waits in the inbox, hands it to the recorder, then sees to what is missing. Lockstep and live differ in the latter.
 
-One task runs the loop; others only put into the inbox. Nothing that is away ends it: the reason stands on the health page until it is back.
+One task runs the loop; others put into the inbox, or name a trouble and wake it. Nothing that is away ends it: the reason stands on the health page
+until it is back.
 """
 
 import asyncio
@@ -55,6 +56,7 @@ class Pace(ABC):
         self._asked: set[str] = set()           # symbols that were not on the broker's list when they came
         self._unlisted = asyncio.Event()
         self._tally = Tally()
+        self.scheduled_to = date.min
         self._retry_at, self._backoff = 0.0, Backoff()
 
     @property
@@ -160,6 +162,7 @@ class Pace(ABC):
         while True:
             try:
                 await self.recorder.hear(Scheduled(await self.rest.calendar(first, last)))
+                self.scheduled_to = last
                 self.worked("calendar")
                 return
             except FeedUnavailable as away:
@@ -213,17 +216,18 @@ class Pace(ABC):
                 listed = await self.securities.record()
             except (FeedUnavailable, LogUnavailable) as away:
                 self.troubles["securities"] = str(away)
-                self._report()
+                self.inbox.wake()
                 await asyncio.sleep(backoff.failed())
                 continue
             self.role.log.info("securities listed", new=listed, known=len(self.securities.listed))
             self.troubles.pop("securities", None)
-            self._report()
+            self.inbox.wake()
             self._unlisted.clear()
             await self._unlisted.wait()
             await asyncio.sleep(RELIST)
 
     def _report(self) -> None:
+        """By the loop alone: while it waits for the log, nobody else may say that all is well."""
         if not self.stream.alive and self.may_ask():
             self.failed("stream", self.troubles.get("stream", "the stream has ended"))
             self.stream.open(self.subscription)

@@ -19,6 +19,7 @@ from streams.role import DURATION, ERRORS, EVENTS_OUT, Role
 from streams.writer import LogRefused, StreamWriter
 
 RETRY = 0.5         # s between two looks at a log that does not answer
+DEADLINE = 10.0     # s for the bars of a minute; then we look what is there
 TAIL = 512          # records of the clock read back at start: a session and its seals; doubled until it is enough
 
 
@@ -52,7 +53,7 @@ class Recorder:
     async def _write_bars(self, bars: Sequence[Bar]) -> None:
         await self.writer.hold()
         messages = [Message(bar.subject, codec.encode(bar)) for bar in bars]
-        outcomes = await self.log.append_many(BARS.name, messages)
+        outcomes = await self.log.append_many(BARS.name, messages, deadline=DEADLINE)
         if all(isinstance(outcome, Appended) for outcome in outcomes):
             self.tape = placed(self.tape, self._places(bars, cast(Sequence[Appended], outcomes)))
             for kind in {bar.type for bar in bars}:
