@@ -55,7 +55,7 @@ class Desk:
         """The outcome of the request as far as it is known after `wait_s` seconds. Raises Refusal."""
         command = command_id(self._settings.account, wanted.idempotency_key)
         await self._read_everything(command)
-        known = self._stories.find(command) or await self._reads.old_story(command)
+        known = self._stories.find(command) or (None if self._stories.complete else await self._reads.old_story(command))
         mine = None
         if known:
             _same(known, wanted)

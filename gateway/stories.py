@@ -40,6 +40,7 @@ class Stories:
         self.reached: Offsets = Offsets()       # per followed partition the next offset to read; empty until it began
         self.minute: datetime | None = None     # END of the market's last finished minute
         self.minute_seen: datetime | None = None    # when the log took that news
+        self.complete = False                   # whether it holds every request there ever was
         self.broken = ""                        # why following ended for good
         self.session_open: bool | None = None   # absent until a session was seen to open or close
         self._wall = wall
@@ -68,6 +69,8 @@ class Stories:
     async def _beginning(self) -> Offsets:
         topics = [COMMANDS.name, TRADING.name]
         recent = await self.log.offsets_at(topics, self._wall() - REMEMBERED)
+        first = await self.log.begins(topics)
+        self.complete = all(recent[place] == first[place] == 0 for place in self.places)
         clock = TopicPartition(CLOCK.name, 0)
         begin_at, end = (await self.log.begins([CLOCK.name]))[clock], (await self.log.ends([CLOCK.name]))[clock]
         return Offsets({**{place: recent[place] for place in self.places}, clock: max(begin_at, end - CLOCK_BACKLOG)})

@@ -67,7 +67,7 @@ class Process:
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "gateway.log").open("ab") as log:
             self.running = subprocess.Popen([sys.executable, "-m", "gateway.cli", "role", "gateway"], env=self.environment, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         answer: Any = None
         while time.monotonic() < deadline and self.running.poll() is None:
             with contextlib.suppress(httpx.HTTPError):
@@ -123,8 +123,8 @@ def gateway(kafka_bootstrap: str, postgres_dsn: str, tmp_path_factory: pytest.Te
     try:
         yield made.start()
     finally:
-        if made.running:
-            made.end()
+        ended = made.end() if made.running else 0
+    assert ended == 0
 
 
 async def _prepare(made: Process, postgres_dsn: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -84,6 +85,22 @@ async def test_a_key_outlives_a_killed_gateway(gateway: Process) -> None:
     assert again["duplicate"] and {**again, "duplicate": False} == first
     assert said(other).startswith("KEY_REUSED: ") and "BUY 10 AAPL" in said(other) and "SELL 1 MSFT" in said(other)
     assert [request.idempotency_key for request in actor.requests] == ["survivor"]
+
+
+async def test_a_key_older_than_the_tails_memory_is_found_in_the_read_models(gateway: Process, tmp_path: Path) -> None:
+    async with gateway.world() as actor:
+        async with actor.answering(deny), gateway.client() as client:
+            first = await trade(client, "long-ago", symbol="OLD")
+            await client.call_tool("get_orders", {})        # it is in the read models
+        settings = Settings(home=tmp_path, database_url=gateway.database_url)       # type: ignore[arg-type]
+        late = a_gateway(settings, actor.log, wall=lambda: datetime.now(UTC) + timedelta(days=8))
+        following = asyncio.create_task(late.stories.follow())
+        again = await late.trade("long-ago", symbol="OLD")
+        other = await late.trade("long-ago", symbol="NEW")
+        following.cancel()
+    assert again["duplicate"] and [again[name] for name in ("order_id", "status", "failed_checks", "message")] == [
+        first[name] for name in ("order_id", "status", "failed_checks", "message")]
+    assert other["code"] == "KEY_REUSED" and len(actor.requests) == 1
 
 
 @pytest.mark.parametrize(("header", "code"), [

@@ -1,7 +1,7 @@
 """The vocabulary of the gateway's tests: a gateway in this process on a log in memory, without a database, and an account's actor beside it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +52,8 @@ def text(result: CallToolResult) -> str:
     return str(result.content[0].text)      # type: ignore[union-attr]
 
 
-def a_gateway(settings: Settings, log: EventLog) -> Gateway:
-    stories = Stories(log, settings.account)
+def a_gateway(settings: Settings, log: EventLog, wall: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Gateway:
+    stories = Stories(log, settings.account, wall)
     reads = Reads(settings, stories, Queries(settings.database_url.get_secret_value()))
     server = build(Desk(settings, stories, reads), reads, "token", structlog.get_logger("test"))
     return Gateway(server, log, stories, reads, Actor(log))
