@@ -18,7 +18,7 @@ import structlog
 
 from schemas import codec
 from schemas.trading import LeaseTaken
-from streams.log import Appended, EventLog, LogCut, LogUnavailable, Message, Record, Refused, TopicPartition
+from streams.log import Appended, EventLog, LogUnavailable, Message, Record, Refused, TopicPartition
 from streams.log.chain import Chain
 
 IDLE = 10.0         # s; Postgres ends a session that is silent so long: a frozen holder loses its lock
@@ -82,6 +82,7 @@ def claim_in(record: Record, key: str) -> Claim | None:
 
 # ── the shell: Postgres says who tries ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)    # the last one: the server ended the session unasked
 Answer = Literal["ours", "another's", "unreachable"]
 
 
@@ -101,7 +102,7 @@ class AdvisoryLock:
         try:
             async with asyncio.timeout(ANSWER):
                 return await self._ask()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*AWAY, TimeoutError) as error:
             log.warning("lock_unreachable", error_type=type(error).__name__, reason=str(error))
             self.drop()
             return "unreachable"
@@ -113,7 +114,7 @@ class AdvisoryLock:
                     return await self._try(self._session)
                 await self._session.execute("SELECT 1")
                 return "ours"
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except AWAY:
                 self.drop()         # the session ended and the lock with it; ask at once who has it now
         self._session = await asyncpg.connect(self._url, timeout=ANSWER, server_settings={
             "idle_session_timeout": str(int(IDLE * 1000)), "application_name": "catalyst lease"})
@@ -293,8 +294,8 @@ class Lease:
             await asyncio.sleep(PING)
             try:
                 await self.confirm()
-            except (LogCut, codec.Undecodable) as error:
-                self._lose(str(error))      # who holds can no longer be told from the log: then it is not us
+            except Exception as error:      # noqa: BLE001  who holds can no longer be told (a cut log, a newer release's lease): then it is not us
+                self._lose(f"{type(error).__name__}: {error}")
 
     def _lose(self, why: str) -> None:
         if not self._lost.done():
