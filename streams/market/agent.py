@@ -64,9 +64,9 @@ async def work(role: Role) -> None:
             try:
                 await _tenure(role, log, rules, securities, simulation)
             except* LeaseLost as lost:
-                role.degraded(f"lease lost: {lost.exceptions[0]}")
+                role.degraded(f"lease lost: {_innermost(lost)}")
             except* LogCut as cut:
-                role.halted(str(cut.exceptions[0]))
+                role.halted(str(_innermost(cut)))
                 await role.stopping.wait()
 
     try:
@@ -102,6 +102,13 @@ def _pace(role: Role, settings: Settings, recorder: Recorder, securities: Securi
             raise ValueError("CATALYST_PACE=lockstep needs the paper exchange's address in CATALYST_SIM_URL; with a real broker use live")
         return Lockstep(role, settings, recorder, securities, inbox, simulation)
     return Live(role, settings, recorder, securities, inbox, simulation, wall)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What was raised at first, out of the groups that it came through."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _connect(role: Role, log: KafkaLog) -> None:

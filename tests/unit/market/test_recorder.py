@@ -14,7 +14,7 @@ from schemas.market import Bar, BarClosed, MinuteSealed
 from schemas.settings import load
 from schemas.topics import BARS, CLOCK
 from streams import writer
-from streams.lease import Lease
+from streams.lease import Lease, LeaseLost
 from streams.log import LogCut, TopicPartition
 from streams.log.chain import Chain, Verdict
 from streams.log.memory import Fate, MemoryLog
@@ -162,6 +162,15 @@ async def test_what_an_older_epoch_writes_after_a_newer_one_began_is_not_taken_u
                                                  partitions=(), bars=0, reason="grace")])
     await awake.hear(*minutes(1))
     assert (await opened(log)).tape.last == utc("14:31")
+
+
+async def test_who_lost_the_lease_writes_neither_bars_nor_seals(opened: Open) -> None:
+    log = MemoryLog(clock=lambda: NOW)
+    frozen, _ = await opened(log), await opened(log)
+    await frozen.writer.lease.confirm()                 # what it finds out when it wakes up
+    with pytest.raises(LeaseLost):
+        await frozen.hear(*minutes(1))
+    assert sum((await log.ends([BARS.name])).values()) == 0
 
 
 async def test_backfill_and_stream_meet_without_a_seam(opened: Open) -> None:
