@@ -82,7 +82,10 @@ class LogUnavailable(ConnectionError):
 
 
 class EventLog(ABC):
-    """An ordered, durable log per topic partition. All calls are safe to cancel; none blocks the event loop."""
+    """An ordered, durable log per topic partition. All calls are safe to cancel; none blocks the event loop. A cancelled append is Unknown.
+
+    Who reads in bulk calls `streams.log.collector.spare_bulk_reads()` once: it is worth half the throughput.
+    """
 
     @abstractmethod
     async def start(self) -> None:
@@ -98,7 +101,10 @@ class EventLog(ABC):
 
     @abstractmethod
     async def append_many(self, topic: str, messages: Sequence[Message], *, deadline: float = 30.0) -> Sequence[Outcome]:
-        """Append messages of many keys in bulk, one batch or more per partition; order holds per key. One outcome per batch; not atomic."""
+        """Append messages of many keys in bulk, one batch or more per partition; order holds per key. One outcome per batch; not atomic.
+
+        Where one is Unknown, the later batches of its partition are not sent and Unknown too. Repeat all of the call: readers take an id once.
+        """
 
     @abstractmethod
     def partition_of(self, topic: str, key: str) -> int:
@@ -106,7 +112,7 @@ class EventLog(ABC):
 
     @abstractmethod
     async def ends(self, topics: Sequence[str]) -> Offsets:
-        """The end of every partition of these topics: the offset the next record will get. Raises LogUnavailable."""
+        """The end of every partition of these topics: the offset the next record will get. Raises LogUnavailable; LookupError outside the catalogue."""
 
     @abstractmethod
     async def begins(self, topics: Sequence[str]) -> Offsets:
