@@ -56,9 +56,16 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The stream is down, or bars were dropped: some may be missing."""
+    """The stream is down."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """So many messages came faster than they were taken and are gone; the stream goes on."""
+
+    messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class Finished:
 
 
 RawBar = dict[str, Any]
-Item = RawBar | Connected | Disconnected | Finished | Input
+Item = RawBar | Connected | Disconnected | Dropped | Finished | Input
 
 
 class Inbox:
@@ -106,7 +113,7 @@ class Inbox:
         self._woken = False
         items = [self._items.popleft() for _ in range(len(self._items))]
         if self._dropped:
-            items.append(Disconnected(f"{self._dropped:,} messages came faster than the log took them and were dropped; they will be fetched again"))
+            items.append(Dropped(self._dropped))
             self._dropped = 0
         return items
 

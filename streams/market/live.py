@@ -101,7 +101,7 @@ class Live(Pace):
             finished = time.finished
             await asyncio.sleep(tick_of(self.settings))
 
-    def on_connection(self) -> Iterable[Input]:
+    def on_gap(self) -> Iterable[Input]:
         self._heard_at = self._loop.time()
         self.troubles["gap"] = "catching up"
         self._gap_to = None
@@ -113,7 +113,7 @@ class Live(Pace):
         if minute is None:
             return ()
         self._finished = minute
-        return self.on_connection()
+        return self.on_gap()
 
     async def heal(self) -> None:
         self._watch_the_stream()

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 
 from schemas.settings import Settings
 from streams.log import LogUnavailable
-from streams.market.feed import AlpacaRest, AlpacaStream, Connected, Disconnected, FeedUnavailable, Finished, Inbox, Item, Malformed, heard
+from streams.market.feed import AlpacaRest, AlpacaStream, Connected, Disconnected, Dropped, FeedUnavailable, Finished, Inbox, Item, Malformed, heard
 from streams.market.recorder import Recorder
 from streams.market.securities import Securities
 from streams.market.tape import Fetched, Heard, Input, Scheduled, Streamed, Tally, Tape
@@ -101,8 +101,8 @@ class Pace(ABC):
     def behind(self) -> timedelta:
         """How far the seals are behind the market."""
 
-    def on_connection(self) -> Iterable[Input]:
-        """What a change of `connected` means for the tape."""
+    def on_gap(self) -> Iterable[Input]:
+        """What it means for the tape that the stream may have left something out."""
         return ()
 
     def on_finish(self, minute: datetime | None) -> Iterable[Input]:
@@ -134,11 +134,15 @@ class Pace(ABC):
                     RECONNECTS.labels(self.role.name).inc()
                     self.connected = True
                     self.troubles.pop("stream", None)
-                    inputs += self.on_connection()
+                    inputs += self.on_gap()
                 case Disconnected(reason):
-                    self.connected = self.connected and reason == ""
+                    self.connected = False
                     self.troubles["stream"] = reason
-                    inputs += self.on_connection()
+                    inputs += self.on_gap()
+                case Dropped(messages):
+                    ERRORS.labels(self.role.name, "overflow", "fetch").inc(messages)
+                    self.role.log.warning("messages dropped", messages=messages)
+                    inputs += self.on_gap()
                 case Finished(minute):
                     inputs += self.on_finish(minute)
                 case _:
