@@ -48,6 +48,7 @@ $(READY): pyproject.toml requirements.lock installer.lock
 	@echo "setting up .venv (once; a minute on a slow line) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r installer.lock
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -c requirements.lock -r pyproject.toml --extra embedded --extra dev
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -c requirements.lock -r pyproject.toml --extra embedded --extra dev
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q schemas streams projections gateway deploy
 	@touch $(READY)

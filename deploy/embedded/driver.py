@@ -108,14 +108,14 @@ class Driver:
 
     async def _settle(self, minute: datetime) -> None:
         """Wait until everybody is through with this minute."""
-        update, since = None, -1
+        update: datetime | None = None
 
         def missing() -> str:
-            return self.progress.missing(minute) or self.progress.missing_update(update, since)
+            return self.progress.missing(minute) or self.progress.missing_update(update)
 
         await self._until(missing)
-        while (newest := (await self._ask("GET", "/_sim/clock"))["last_update_id"]) != update or missing():
-            update, since = newest, self.progress.broker_end
+        while (newest := _moment((await self._ask("GET", "/_sim/clock"))["last_update_at"])) != update or missing():
+            update = newest
             await self._until(missing)
         self.role.details.update(minute=minute.isoformat(), minutes=self.progress.minutes, bars=self.progress.bars)
 
@@ -219,6 +219,10 @@ class Driver:
         async for batch in self.log.read(begins, until=ends, max_records=1_000):       # small batches: the health page is answered in between
             seen.update(event.id for record in batch if isinstance(event := _event(record), BarClosed | BarLate))
         return len(seen)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _event(record: Record) -> Event | None:

@@ -1,14 +1,16 @@
 """Whether everybody is through with a minute, judged from the log alone. Pure: the driver shows it every record and asks.
 
-A minute is settled when the market sealed it, the account admitted that seal and every command and broker record before it, no order waits for the broker's
-answer, and the exchange's last trade update is on the log. Only then may market time move, or two runs of the same feed would differ.
+A minute is settled when the market sealed it, the account admitted that seal and every command and broker record before it, no order waits for an
+answer, and the broker's news on the log is as new as the exchange's last trade update. Only then may market time move, or two runs of the same feed
+would differ.
 """
 
-from collections import deque
+import json
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from schemas.broker import BrokerSnapshot, BrokerStreamed
+from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed
 from schemas.commands import TradeRequested
 from schemas.envelope import Event
 from schemas.market import MinuteSealed
@@ -22,8 +24,6 @@ from schemas.trading import (
     OrderRejected,
     OrderSubmitting,
 )
-
-UPDATES_KEPT = 1_000    # ids of trade updates remembered; only the newest is ever asked for
 
 
 class Progress:
@@ -41,8 +41,7 @@ class Progress:
         self._reached: dict[str, int] = {}                  # topic -> offset of the last record that the account must admit
         self._admitted: dict[str, int] = {}                 # topic -> offset of the last one it did
         self._unanswered: set[UUID] = set()
-        self._updates: deque[str] = deque(maxlen=UPDATES_KEPT)
-        self._snapshot = -1                                 # offset of the last one on catalyst.broker
+        self._told: datetime | None = None                  # how new the newest order is that the broker showed
         self._epochs: dict[str, int] = {}
 
     def see(self, topic: str, offset: int, appended: datetime, event: Event | None) -> None:
@@ -63,10 +62,8 @@ class Progress:
                 self._reached[topic] = offset
             case TradeRequested():
                 self.commands.add(event.id)
-            case BrokerStreamed():
-                self._updates.append(event.update_id)
-            case BrokerSnapshot():
-                self._snapshot = offset
+            case BrokerStreamed() | BrokerAnswered() | BrokerSnapshot():
+                self._told = max((*_updates(event), *((self._told,) if self._told else ())), default=None)
             case InputsAdmitted():
                 for place in event.inputs:
                     self._admitted[place.topic] = max(place.offset, self._admitted.get(place.topic, -1))
@@ -90,12 +87,23 @@ class Progress:
             return f"{len(self._unanswered)} order(s) without an answer of the broker"
         return ""
 
-    @property
-    def broker_end(self) -> int:
-        """The offset of the last broker message seen; -1 before the first."""
-        return self._reached.get(BROKER.name, -1)
+    def missing_update(self, at: datetime | None) -> str:
+        """"" when the broker's news on the log reach this moment, that of its last trade update: by the stream, or by an answer or a list that
+        took the place of a lost frame."""
+        known = at is None or (self._told is not None and self._told >= at)
+        return "" if known else f"the trade update of {at:%H:%M:%S.%f} is not on {BROKER.name}"
 
-    def missing_update(self, update: str | None, since: int) -> str:
-        """"" when this trade update is on the log, or a snapshot of the whole account behind offset `since` took the place of a lost frame."""
-        known = update is None or update in self._updates or self._snapshot > since
-        return "" if known else f"trade update {update} is not on {BROKER.name}"
+
+def _updates(said: BrokerStreamed | BrokerAnswered | BrokerSnapshot) -> Iterator[datetime]:
+    """When each order that the broker shows here last changed."""
+    try:
+        match said:
+            case BrokerStreamed():
+                orders = [json.loads(said.body)["data"]["order"]]
+            case BrokerAnswered():
+                orders = [json.loads(said.body)]
+            case _:
+                orders = json.loads(said.orders)
+        yield from [datetime.fromisoformat(order["updated_at"]) for order in orders]
+    except (ValueError, KeyError, TypeError):
+        return                                              # a refusal, a heartbeat: nothing about an order

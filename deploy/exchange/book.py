@@ -104,6 +104,7 @@ class State:
     previous: dict[str, Decimal] = field(default_factory=dict)      # the same, at the end of the day before
     updates: int = 0                            # trade updates so far; each order event is one
     last_update_id: str | None = None
+    last_update_at: datetime | None = None      # that update's time; the order it is about carries it as updated_at
 
     @property
     def account_id(self) -> UUID:

@@ -48,6 +48,7 @@ class ControlPlane:
             "now": rfc3339(exchange.now()), "mode": exchange.pace.mode, "speed": exchange.pace.speed, "state": phase,
             "minute": None if state.minute is None else rfc3339(state.minute), "minutes_done": state.minutes_done,
             "last_update_id": state.last_update_id, "updates": state.updates,
+            "last_update_at": None if state.last_update_at is None else rfc3339(state.last_update_at),
         })
 
     async def advance(self, request: Request) -> Response:

@@ -296,7 +296,7 @@ def _updated(state: State, at: datetime, order: Order) -> State:
     working = state.working if order.status in WORKING else tuple(id for id in state.working if id != order.id)
     updates = state.updates + 1
     return replace(state, now=max(state.now, at), orders={**state.orders, order.id: order}, working=working,
-                   updates=updates, last_update_id=update_id(at, updates, state.seed))
+                   updates=updates, last_update_id=update_id(at, updates, state.seed), last_update_at=at)
 
 
 def update_id(at: datetime, number: int, seed: int) -> str:

@@ -22,7 +22,7 @@ from fastmcp.client.transports import StreamableHttpTransport
 from deploy.embedded.control import ask, stream
 from schemas import codec
 from schemas.envelope import Event
-from streams.log import TopicPartition
+from streams.log import LogUnavailable, TopicPartition
 from streams.log.kafka import KafkaLog
 
 LEFT_OUT = ("inputs.admitted", "lease.taken", "timer.set", "timer.fired")    # how a run went, not what it decided
@@ -81,8 +81,15 @@ class System:
 
     @asynccontextmanager
     async def log(self) -> AsyncIterator[KafkaLog]:
+        """The system's log; waits while its broker is away."""
         log = KafkaLog(self.setting("kafka"), client_id="test")
-        await log.start()
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await log.start()
+                    break
+                except LogUnavailable:
+                    await self.until(lambda status: status["roles"]["kafka"]["state"] == "ready", "the broker is back")
         try:
             yield log
         finally:
@@ -107,11 +114,14 @@ class System:
     async def until_logged(self, topic: str, key: str, kind: str, count: int = 1) -> list[Event]:
         """All events of the key on the topic as soon as `count` of the kind are there."""
         seen: list[Event] = []
-        async with self.log() as log, asyncio.timeout(90):
-            async for batch in log.read({TopicPartition(topic, log.partition_of(topic, key)): 0}):
-                seen += [codec.decode(record.value) for record in batch if record.key == key]
-                if sum(event.type == f"{kind}.v1" for event in seen) >= count:
-                    return seen
+        try:
+            async with self.log() as log, asyncio.timeout(90):
+                async for batch in log.read({TopicPartition(topic, log.partition_of(topic, key)): 0}):
+                    seen += [codec.decode(record.value) for record in batch if record.key == key]
+                    if sum(event.type == f"{kind}.v1" for event in seen) >= count:
+                        return seen
+        except TimeoutError:
+            raise AssertionError(f"waited for {count} x {kind} of {key}; {Counter(event.type for event in seen)}\n{self.logs()}") from None
         raise AssertionError("a tail never ends")
 
     # -- people ------------------------------------------------------------------------------------------------------------------------------------

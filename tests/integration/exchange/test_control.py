@@ -11,7 +11,7 @@ from tests.integration.exchange.conftest import ExchangeProcess, Start
 def test_a_minute_happens_only_when_it_is_asked_for_and_once(exchange: ExchangeProcess) -> None:
     assert exchange.sim("clock") == {
         "now": "2025-03-03T14:30:00Z", "mode": "lockstep", "speed": 1.0, "state": "waiting", "minute": None, "minutes_done": 0,
-        "last_update_id": None, "updates": 0}
+        "last_update_id": None, "last_update_at": None, "updates": 0}
     first = exchange.call("POST", "/_sim/advance", {"after": None})[1]
     assert first == exchange.call("POST", "/_sim/advance", {"after": None})[1] == {"minute": "2025-03-03T14:31:00Z", "bars": 2, "finished": False}
     second = exchange.call("POST", "/_sim/advance", {"after": first["minute"]})[1]

@@ -106,6 +106,7 @@ async def test_a_waiting_order_is_accepted_and_fills_on_its_bar_and_a_canceled_o
     assert ids == sorted(ids) and len(set(ids)) == 5 and {len(id) for id in ids} == {26}
     clock = await call(exchange.sim, "clock")
     assert (clock["last_update_id"], clock["updates"]) == (ids[-1], 5)
+    assert clock["last_update_at"] == frames[-1]["at"] == frames[-1]["order"]["updated_at"]
 
 
 async def test_listening_needs_the_key(start: Start) -> None:

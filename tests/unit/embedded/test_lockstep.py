@@ -1,12 +1,13 @@
 """When a minute is settled, judged from the log."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from deploy.embedded.lockstep import Progress
-from schemas.broker import BrokerSnapshot, BrokerStreamed
+from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed
 from schemas.commands import TradeRequested
 from schemas.envelope import Event
 from schemas.market import MinuteSealed
@@ -80,17 +81,30 @@ def test_a_minute_waits_for_the_brokers_answer_to_every_order():
     assert log.progress.missing(M1) == ""
 
 
-def test_the_exchanges_last_update_must_be_on_the_log_or_be_replaced_by_a_snapshot_that_came_after_it():
+def shown(at: datetime) -> str:
+    return json.dumps({"updated_at": at.isoformat()})
+
+
+def test_the_exchanges_last_update_must_be_on_the_log_by_whichever_road():
     log = settled()
-    assert log.progress.missing_update(None, -1) == ""
-    assert "u1" in log.progress.missing_update("u1", log.progress.broker_end)
-    log.add(BROKER.name, BrokerStreamed, update_id="u1", body="{}")
-    assert log.progress.missing_update("u1", -1) == ""
-    since = log.progress.broker_end
-    assert log.progress.missing_update("u2", since) != ""
-    log.add(BROKER.name, BrokerSnapshot, number=1, reason="reconnect", orders="[]", positions="[]", account="{}")
-    assert log.progress.missing_update("u2", since) == ""
-    assert log.progress.missing_update("u3", log.progress.broker_end) != ""
+    assert log.progress.missing_update(None) == ""
+    assert "14:31:00" in log.progress.missing_update(M1)
+    log.add(BROKER.name, BrokerStreamed, update_id="u0", body="{}")
+    assert log.progress.missing_update(M1) != ""
+    log.add(BROKER.name, BrokerStreamed, update_id="u1", body=f'{{"data": {{"order": {shown(M1)}}}}}')
+    assert log.progress.missing_update(M1) == ""
+    assert log.progress.missing_update(M2) != ""
+
+
+def test_a_list_or_an_answer_takes_the_place_of_a_frame_that_was_lost():
+    for lost in ("snapshot", "lookup"):
+        log = settled()
+        if lost == "snapshot":
+            log.add(BROKER.name, BrokerSnapshot, number=1, reason="start", orders=f"[{shown(M2)}]", positions="[]", account="{}")
+        else:
+            log.add(BROKER.name, BrokerAnswered, request="lookup", order_id=ORDER, client_order_id="c", number=1, outcome="found", http_status=200,
+                    body=shown(M2), cause="")
+        assert log.progress.missing_update(M2) == ""
 
 
 def test_a_seal_written_twice_counts_once_and_one_of_a_lost_lease_not_at_all():
