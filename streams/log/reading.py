@@ -26,6 +26,8 @@ class Reading(AsyncIterator[Sequence[Record]]):
     def __init__(self, connect: Callable[[], Connection], starts: Mapping[TopicPartition, int], until: Mapping[TopicPartition, int] | None,
                  anchors: Mapping[TopicPartition, UUID], max_records: int) -> None:
         self._connection: Connection | None = None
+        self._fetches: dict[int, asyncio.Task[list[Fetched]]] = {}
+        self._opening: asyncio.Task[Connection] | None = None
         if until is not None and (endless := starts.keys() - until.keys()):
             raise ValueError(f"until names no end for {sorted(endless)}")
         self._connect = connect
@@ -34,9 +36,7 @@ class Reading(AsyncIterator[Sequence[Record]]):
         self._anchors = dict(anchors)
         self._max = max_records
         self._last: dict[TopicPartition, Record] = {}
-        self._fetches: dict[int, asyncio.Task[list[Fetched]]] = {}
         self._taken: Iterator[Record] = iter(())
-        self._opening: asyncio.Task[Connection] | None = None
         self._checked = False                   # the log has been looked at at least once
         self._failures = 0
         self._missing_since: float | None = None
@@ -62,19 +62,17 @@ class Reading(AsyncIterator[Sequence[Record]]):
 
     async def aclose(self) -> None:
         """Disconnect; a later `anext` would connect again."""
-        connection, self._connection = self._connection, None
-        under_way = [*self._fetches.values(), *([self._opening] if self._opening else [])]
-        self._fetches, self._opening = {}, None
-        for task in under_way:
-            task.cancel()
-        results = await asyncio.gather(*under_way, return_exceptions=True)
-        for opened in (connection, *results):
-            if isinstance(opened, Connection):
-                await opened.close()
+        await _release(*self._let_go())
 
     def __del__(self) -> None:
-        if self._connection is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._loop.create_task, self._connection.close())
+        connection, under_way = self._let_go()
+        if (connection or under_way) and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._loop.create_task, _release(connection, under_way))
+
+    def _let_go(self) -> tuple[Connection | None, list[asyncio.Task[Any]]]:
+        connection, under_way = self._connection, [*self._fetches.values(), *([self._opening] if self._opening else [])]
+        self._connection, self._fetches, self._opening = None, {}, None
+        return connection, under_way
 
     def _wanted(self) -> list[TopicPartition]:
         if self._until is None:
@@ -90,9 +88,11 @@ class Reading(AsyncIterator[Sequence[Record]]):
             if fetch in done:
                 del self._fetches[node]
                 brought += fetch.result()
-        slices = [(place, batches, self._next[place]) for place, batches in brought]
-        for place, batches in brought:
-            self._next[place] = max(self._next.pop(place), batches[-1].next_offset)
+        slices = []
+        for place, batches in brought:      # one by one: while a partition moves, two brokers may bring the same
+            position = self._next.pop(place)
+            slices.append((place, batches, position))
+            self._next[place] = max(position, batches[-1].next_offset)
         self._taken = chain.from_iterable(self._records(slices))
         if brought:
             await self._fetch(connection)
@@ -160,6 +160,14 @@ class Reading(AsyncIterator[Sequence[Record]]):
             for place, position in self._next.items():
                 if position > 0:
                     raise missing(place, position) from lost
+
+
+async def _release(connection: Connection | None, under_way: Sequence[asyncio.Task[Any]]) -> None:
+    for task in under_way:
+        task.cancel()
+    for opened in (connection, *await asyncio.gather(*under_way, return_exceptions=True)):
+        if isinstance(opened, Connection):
+            await opened.close()
 
 
 async def record_at(connection: Connection, place: TopicPartition, offset: int) -> Record:
