@@ -52,17 +52,18 @@ class Batch:
 
     def add(self, changes: Iterable[Change]) -> None:
         """Take changes in log order. A put and a fold of one row never meet: each table has one way to keep. Called for every event: 1 us counts."""
+        puts, written = self.puts, self.written
         for change in changes:
             table = change.table
             if isinstance(change, Fold):
                 self.folds.setdefault(table, {}).setdefault(change.key, []).append(change.event)
                 continue
             row = change.row
-            if table.stub and row in self.written:
+            if table.stub and row in written:
                 continue
-            rows = self.puts.get(table)
+            rows = puts.get(table)
             if rows is None:
-                rows = self.puts[table] = {}
+                rows = puts[table] = {}
             key = row[:table.key]
             held = rows.setdefault(key, row)
             if held is not row and (table.keeps == "last" or (table.keeps == "newest" and row[table.key] > held[table.key])):

@@ -162,6 +162,8 @@ def _run(task: Coroutine[Any, Any, T], url: str) -> T:
         _end(f"Postgres at {named(url)}: {error}. The user of DATABASE_URL must be able to create schemas in that database", FAILED)
     except AWAY as away:
         _end(f"Postgres at {named(url)} cannot be reached ({type(away).__name__}: {away}). Start it (`catalyst up`) or set DATABASE_URL", COULD_NOT_LOOK)
+    except asyncpg.PostgresError as error:
+        _end(f"Postgres at {named(url)} refused: {type(error).__name__}: {error}", COULD_NOT_LOOK)
     raise AssertionError("unreachable")
 
 

@@ -25,25 +25,19 @@ AWAY = (
 
 
 @asynccontextmanager
-async def connected(url: str, application: str) -> AsyncIterator[Connection]:
+async def connected(url: str, application: str, **more: str) -> AsyncIterator[Connection]:
     """A connection for writing read models: UTC, and no fsync per commit, since rows and offsets are lost together and come again from the log.
-
-    Raises one of AWAY.
+    `more` are further settings of the server for this session. Raises one of AWAY.
     """
     connection = await asyncpg.connect(url, timeout=5, server_settings={
-        "timezone": "UTC", "synchronous_commit": "off", "application_name": application,
-        "client_min_messages": "warning"})
+        "timezone": "UTC", "synchronous_commit": "off", "client_min_messages": "warning", "application_name": application, **more})
     try:
         yield connection
     finally:
-        connection.terminate() if asyncio.current_task() and asyncio.current_task().cancelling() else await _close(connection)  # type: ignore[union-attr]
-
-
-async def _close(connection: Connection) -> None:
-    try:
-        await connection.close(timeout=2)
-    except AWAY:
-        connection.terminate()
+        try:
+            await connection.close(timeout=2)
+        except AWAY:
+            connection.terminate()
 
 
 def named(url: str) -> str:

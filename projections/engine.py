@@ -7,10 +7,13 @@ spent: its picture of the database may be old. Open another one, it begins where
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
+from projections import versions
 from projections.batch import Batch, Intake, ProjectionHalted
+from projections.database import connected
+from projections.migrate import migrate
 from projections.sources import SOURCES
 from projections.store import Store
 from projections.versions import Connection, Version
@@ -116,3 +119,14 @@ class Projection:
             if until.get(place, 0) > end:       # the reading would wait for these records for ever
                 raise ProjectionHalted(str(beyond_end(place, until[place], end)))
         await self.feed(self.read(log, until={place: until.get(place, offset) for place, offset in self.positions.items()}), told)
+
+
+async def project_all(url: str, batches: Iterable[Sequence[Record]]) -> None:
+    """Feed these batches to the live version of the database, which is migrated first: for measuring, and for logs that stand elsewhere."""
+    async def reading() -> AsyncIterator[Sequence[Record]]:
+        for records in batches:
+            yield records
+
+    async with connected(url, "catalyst-project") as connection:
+        await migrate(connection)
+        await (await Projection.open(connection, await versions.live(connection))).feed(reading())

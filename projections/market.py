@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from projections.reference import security_id, stub, surrogate
+from projections.reference import stub, surrogate
 from projections.rows import Change, Fold, Put, Table, Unprojectable
 from schemas.market import Bar, BarCorrected, BarLate, MinuteSealed, SessionClosed, SessionOpened
 
@@ -76,10 +76,15 @@ SEALED = Table("minutes_sealed", Sealed, key=2, keeps="first")
 SESSIONS = Table("sessions", Session, key=2, keeps="fold", evolve=session_after)
 
 
-@lru_cache(maxsize=16_384)
 def minute(end: datetime) -> Put:
     """The row of the minute that ends then; its id counts minutes since 1970. Raises Unprojectable for a time between minutes."""
-    id, rest = divmod(end.timestamp(), 60)
+    return _minute(end.timestamp())     # a fresh datetime's hash costs 1.3 us, this 0.3
+
+
+@lru_cache(maxsize=16_384)
+def _minute(seconds: float) -> Put:
+    id, rest = divmod(seconds, 60)
+    end = datetime.fromtimestamp(seconds, UTC)
     if rest:
         raise Unprojectable(f"{end.isoformat()} is not the end of a whole minute")
     there = end.astimezone(NEW_YORK)
@@ -92,16 +97,14 @@ def feed(source: str) -> Put:
     return Put(FEEDS, Feed(surrogate(source, 4), source))
 
 
-def bar(event: Bar) -> Iterator[Change]:
-    """One minute of one symbol, and the symbol, minute and feed it names."""
+def bar(event: Bar) -> tuple[Change, ...]:
+    """One minute of one symbol, and the symbol, minute and feed it names. Millions of these: a tuple, not a generator, and rows made the short way."""
     security, ended, told = stub(event.subject), minute(event.end), feed(event.source)
-    yield security
-    yield ended
-    yield told
     kind = type(event)
-    yield Put(BARS, BarRow(
+    row = tuple.__new__(BarRow, (
         security.row[0], ended.row[0], told.row[0], event.revision if kind is BarCorrected else 0, kind is BarLate,     # type: ignore[attr-defined]
         event.open, event.high, event.low, event.close, event.volume, event.trades, event.vwap))
+    return security, ended, told, Put(BARS, row)
 
 
 def sealed(event: MinuteSealed) -> Iterator[Change]:
@@ -119,5 +122,3 @@ def session(event: SessionOpened | SessionClosed) -> Iterator[Change]:
     yield told
     yield Fold(SESSIONS, (told.row[0], event.session), event)
 
-
-__all__ = ["BARS", "FEEDS", "MINUTES", "SEALED", "SESSIONS", "bar", "feed", "minute", "sealed", "security_id", "session"]

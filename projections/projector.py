@@ -27,6 +27,7 @@ from streams.role import DURATION, ERRORS, EVENTS_IN, LAG_EVENTS, LAG_SECONDS, R
 from streams.role import run as run_role
 
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)     # seconds between attempts, the last one for ever
+FROZEN = "10s"                          # a projector that stands still inside a transaction, holding the pointer, is put out of it by Postgres
 LOOK_S = 1.0                            # how often lag and pointer are looked at
 
 
@@ -52,7 +53,7 @@ async def keep_up(role: Role, log: EventLog) -> None:
     while True:
         tenure = Tenure(role, log)
         try:
-            async with connected(url, f"catalyst-{role.instance}"[:63]) as connection:
+            async with connected(url, f"catalyst-{role.instance}"[:63], idle_in_transaction_session_timeout=FROZEN) as connection:
                 await tenure.run(connection)
         except AWAY as away:
             failures = 0 if tenure.wrote else failures

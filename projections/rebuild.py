@@ -21,6 +21,7 @@ from streams.log import EventLog, TopicPartition
 
 NEAR = 1_000            # events: who had no more than these to catch up is at the end, as far as a log that goes on has one
 READERS_WAIT = "200ms"  # the longest a reader can be held up by a swap that waits for another reader; then the swap steps back and tries again
+PAUSE_S = 0.2
 TRIES = 150
 
 
@@ -102,10 +103,11 @@ async def _swap(looking: Connection, log: EventLog, version: Version, projection
                 await versions.show(looking, version)
                 await looking.execute(f"NOTIFY {SWAPPED}")
             return
-        except asyncpg.LockNotAvailableError:
+        except asyncpg.LockNotAvailableError as held:
             if attempt == TRIES:
-                raise
-            await asyncio.sleep(0.2)
+                raise CouldNotLook(f"version {version.number} is complete, but a transaction holds the views or the pointer and does not end ({held}). "
+                                   "The old version stays live; end that transaction (pg_stat_activity) and run `catalyst rebuild` again") from held
+            await asyncio.sleep(PAUSE_S)
 
 
 def _at_least(projection: Projection, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:

@@ -13,10 +13,9 @@ from typing import Any
 
 import asyncpg
 
-from projections import versions
 from projections.batch import Batch, StreamKey
 from projections.queries import PROGRESS
-from projections.rows import Key, Row, Table, Unprojectable
+from projections.rows import Key, Row, Table
 from projections.sources import TABLES
 from projections.versions import Connection, Version
 from schemas.envelope import Event
@@ -138,5 +137,3 @@ class Store:
 def _quoted(name: str) -> str:
     return f'"{name}"'
 
-
-__all__ = ["StaleWriter", "Store", "Unprojectable", "VersionMoved", "versions"]

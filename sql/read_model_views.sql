@@ -61,12 +61,15 @@ SELECT topic, partition, "offset", account, code, message, command_id, rejected_
 -- One row a stage (and account, and state of orders): when it last moved, and how much of it there was on that New York day, the stage's newest.
 -- The day is the market's, not the wall's: a replay of last year's week shows that week.
 CREATE OR REPLACE VIEW public.v_trade_pipeline_status AS
-WITH happened (place, stage, account, detail, at, quantity) AS (
-    SELECT 1, 'bars', f.source, 'in sealed minutes', t.at, m.bars::bigint
-    FROM minutes_sealed m JOIN time_dimension t ON t.id = m.time_id JOIN feeds f ON f.id = m.feed_id
-    UNION ALL
-    SELECT 2, 'minutes', f.source, m.reason, t.at, 1
-    FROM minutes_sealed m JOIN time_dimension t ON t.id = m.time_id JOIN feeds f ON f.id = m.feed_id
+WITH minutes AS (       -- of each feed the last 24 hours before its newest: all of its newest day
+    SELECT f.source, t.at, m.bars, m.reason
+    FROM feeds f
+    CROSS JOIN LATERAL (SELECT max(time_id) AS newest FROM minutes_sealed WHERE feed_id = f.id) n
+    JOIN minutes_sealed m ON m.feed_id = f.id AND m.time_id > n.newest - 1440
+    JOIN time_dimension t ON t.id = m.time_id
+), happened (place, stage, account, detail, at, quantity) AS (
+    SELECT 1, 'bars', source, 'in sealed minutes', at, bars::bigint FROM minutes
+    UNION ALL SELECT 2, 'minutes', source, reason, at, 1 FROM minutes
     UNION ALL SELECT 3, 'commands', account, type, requested_at, 1 FROM commands
     UNION ALL SELECT 4, 'rejections', account, code, rejected_at, 1 FROM command_rejections
     UNION ALL SELECT 5, 'decisions', o.account, d.verdict, d.decided_at, 1 FROM decision_log d JOIN orders o ON o.id = d.order_id

@@ -154,6 +154,19 @@ async def test_a_rebuild_under_load_loses_nothing(database: str, log: MemoryLog)
     assert found.live["trading_history"].rows == 480 + 100
 
 
+async def test_tables_of_another_release_halt_it_until_a_rebuild_made_ours(database: str, log: MemoryLog):
+    await a_day().onto(log)
+    await run_sql(database, "UPDATE catalyst.read_models SET shape = 'other'; ALTER TABLE fills ADD COLUMN venue text; DROP VIEW v_fills; "
+                            "CREATE VIEW v_fills AS SELECT venue FROM fills")
+    async with projector(database, log) as role:
+        await until(lambda: role.health()["state"] == "halted")
+        assert "run `catalyst rebuild`" in str(role.health()["reason"])
+        done = await rebuild(database, log)
+        assert (done.version, done.comparison) == (2, None)
+        await until(lambda: role.health()["state"] == "ready")
+    assert (await verify(database, log)).equal
+
+
 async def test_a_gap_halts_it_and_the_page_says_where(database: str, log: MemoryLog):
     tape, partial = Tape(), Tape()
     request = asked("k")

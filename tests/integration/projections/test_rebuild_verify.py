@@ -235,7 +235,11 @@ async def test_the_commands_rebuild_and_verify_agree_on_the_real_log(real: House
     assert json.loads((await catalyst("verify", "--json")).stdout)["difference"]["table"] == "positions"
 
 
-async def test_verify_exits_3_when_it_cannot_look(real: House, monkeypatch: pytest.MonkeyPatch):
+async def test_verify_exits_3_when_it_cannot_look(real: House, monkeypatch: pytest.MonkeyPatch, postgres_dsn: str):
+    with monkeypatch.context() as patch:
+        patch.setenv("DATABASE_URL", postgres_dsn.rsplit("/", 1)[0] + "/postgres")
+        empty = await catalyst("verify")
+        assert empty.exit_code == 3 and "run `catalyst migrate`" in empty.stderr
     with monkeypatch.context() as patch:
         patch.setenv("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none")
         away = await catalyst("verify", "--json")
