@@ -34,7 +34,7 @@ def topics() -> None:
 def apply(replication: int | None) -> None:
     """Create what is missing and mend what drifted. Partition counts are never changed: that is an error."""
     here = settings.load()
-    done, left = _run(apply_topics(here.kafka, here.namespace, replication=replication))
+    done, left = run_and_say(apply_topics(here.kafka, here.namespace, replication=replication))
     for line in done:
         click.echo(line)
     _report(left)
@@ -44,7 +44,7 @@ def apply(replication: int | None) -> None:
 def check() -> None:
     """Read the topics back and print what differs; exit 1 when something does, 3 when the broker cannot be asked."""
     here = settings.load()
-    _report(_run(check_topics(here.kafka, here.namespace)))
+    _report(run_and_say(check_topics(here.kafka, here.namespace)))
 
 
 def _report(differences: list[Any]) -> None:
@@ -103,7 +103,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a l
 @click.option("-n", "count", type=click.IntRange(0), help="Stop after so many.")
 def read(topic: str, key: str | None, start: int | datetime | None, end: int | datetime | None, as_json: bool, count: int | None) -> None:
     """Print what is on TOPIC and end."""
-    _run(_read(topic, key, start, end, as_json, count))
+    run_and_say(_read(topic, key, start, end, as_json, count))
 
 
 @log.command()
@@ -114,7 +114,7 @@ def read(topic: str, key: str | None, start: int | datetime | None, end: int | d
 @click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True, help="Begin with so many last records (not with --from).")
 def tail(topic: str, key: str | None, start: int | datetime | None, as_json: bool, count: int) -> None:
     """Print the last records of TOPIC, then whatever comes, until interrupted."""
-    _run(_tail(topic, key, start, as_json, count))
+    run_and_say(_tail(topic, key, start, as_json, count))
 
 
 async def _read(topic: str, key: str | None, start: int | datetime | None, end: int | datetime | None, as_json: bool, count: int | None) -> None:
@@ -207,7 +207,7 @@ def _word(value: Any) -> str:
     return text if text and text.isprintable() and " " not in text else json.dumps(text, ensure_ascii=False)
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
+def run_and_say(work: Coroutine[Any, Any, Any]) -> Any:
     """Run it to its end, an interrupt or a closed pipe; what went wrong becomes a sentence and an exit code."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)       # the sentence below says it once
     try:

@@ -1,13 +1,13 @@
 """Python's garbage collector in a process that reads the log in bulk. Call it once, when the process has imported what it needs.
 
-Decoded events hold no cycles, but each counts as an allocation, and with Python's defaults (700, 10, 10) every 700 of them walk all the young ones and
-soon all there are. Measured with 6 us decodes and 10,000 to 500,000 bars kept: 68,000 bars a CPU second with the defaults, 105,000 like this, 110,000 with
-the collector off, which would let real cycles (tracebacks, tasks) pile up.
+Decoded events hold no cycles, but each counts as allocations, and with Python's defaults (700, 10, 10) a few of them make it walk the young ones and soon
+all there are. Bars read and decoded in batches of 10,000, on 2 busy cores, per CPU second: defaults 68,000; (50,000, 20, 50) 62,000 to 88,000;
+(200,000, 20, 50) 100,000 to 106,000; off 104,000 to 110,000, but then real cycles (tracebacks, tasks) pile up.
 """
 
 import gc
 
-THRESHOLDS = (50_000, 20, 50)
+THRESHOLDS = (200_000, 20, 50)
 
 
 def spare_bulk_reads() -> None:
