@@ -11,6 +11,7 @@ import logging
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn
 
 import faust
@@ -32,6 +33,7 @@ STALL = 30.0            # s without progress on waiting records before the consu
 RETRY = 1.0             # s between attempts to reach a broker that is away
 DRAIN = 1.5             # s that events in flight have to finish when the role ends; of the 4 s it has in all
 END = 2.0               # s that Faust has to stop
+AGENTS = "agents"       # the part of the role's health that is theirs
 
 Service = Callable[[Role], Awaitable[None]]
 
@@ -141,13 +143,13 @@ async def host(role: Role, log: KafkaLog, agents: Sequence[Agent], services: Seq
 
 
 async def _keep_running(role: Role, log: KafkaLog, agents: Sequence[Agent], clock: Callable[[], datetime], *, says_ready: bool) -> NoReturn:
-    health = Complaint(role)
+    health = Complaint(role, AGENTS)
     while True:
         try:
             stands = await check_offsets(log, group(role), [agent.topic.name for agent in agents])
             why = await _run(role, log, agents, clock, health, Progress(stands), says_ready=says_ready)
         except LogCut as cut:
-            role.halted(str(cut))
+            role.halted(str(cut), AGENTS)
             await asyncio.Event().wait()
         except (LogUnavailable, KafkaError, OSError, TimeoutError) as away:
             why = f"agents: {away}"
@@ -159,9 +161,9 @@ async def _run(role: Role, log: KafkaLog, agents: Sequence[Agent], clock: Callab
                progress: Progress, *, says_ready: bool) -> str:
     """One life of a Faust app, until it crashed or got stuck; returns why."""
     app = create(role, progress, log.prefix, [agent.topic.name for agent in agents])
-    guards = [Guard(agent, role, log, clock=clock, complain=Complaint(role)) for agent in agents]
+    guards = [Guard(agent, role, log, clock=clock, complain=Complaint(role, f"agent {agent.name}")) for agent in agents]
     for guard in guards:
-        attach(app, guard, progress, prefix=log.prefix, halted=role.halted)
+        attach(app, guard, progress, prefix=log.prefix, halted=partial(role.halted, part=AGENTS))
     crashed = None
     try:
         await app.start()
@@ -221,21 +223,16 @@ async def check_offsets(log: KafkaLog, group_id: str, topics: Sequence[str]) -> 
 
 
 class Complaint:
-    """Degraded with a reason; when that very reason is gone, ready again if it was ready before. Others of the role have complaints of their own."""
+    """One part's say on the role's health: degraded with a reason, ready again without one. It never hides what another part says."""
 
-    def __init__(self, role: Role) -> None:
-        self._role = role
-        self._said: str | None = None
-        self._was_ready = False
+    def __init__(self, role: Role, part: str) -> None:
+        self._role, self._part = role, part
 
     def __call__(self, reason: str | None) -> None:
-        health = self._role.health()
-        if reason is not None:
-            self._was_ready = health["state"] == "ready" or (self._was_ready and self._said is not None)
-            self._role.degraded(reason)
-        elif self._said is not None and self._was_ready and (health["state"], health["reason"]) == ("degraded", self._said):
-            self._role.ready()
-        self._said = reason
+        if reason is None:
+            self._role.ready(part=self._part)
+        else:
+            self._role.degraded(reason, self._part)
 
 
 class Seldom(logging.Filter):
@@ -264,7 +261,7 @@ class Watch:
 
     def __init__(self, role: Role, log: EventLog, guards: Sequence[Guard], progress: Progress, clock: Callable[[], datetime]) -> None:
         self._role, self._log, self._guards, self._progress, self._clock = role, log, guards, progress, clock
-        self._complain = Complaint(role)
+        self._complain = Complaint(role, "agents' lag")
         self._since = asyncio.get_running_loop().time()
         self._topics = sorted({guard.agent.topic.name for guard in guards})
         self._moved: dict[TopicPartition, tuple[int, float]] = {}       # position, and when it was first seen

@@ -18,7 +18,7 @@ from schemas import codec, settings
 from schemas.parked import DeadLetterReplayed, EventParked
 from schemas.topics import DLQ, TOPICS
 from streams.log import Appended, EventLog, LogCut, LogUnavailable, Message, Record, Refused
-from streams.log.cli import _run as run_and_say
+from streams.log.cli import run_and_say
 from streams.log.kafka import KafkaLog
 
 SOURCE = "/catalyst/dlq"

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from schemas.settings import Settings
 
 State = Literal["starting", "ready", "degraded", "halted"]
+WORSE: tuple[State, ...] = ("ready", "starting", "degraded", "halted")
 # Health and metrics ports where none is given; one table for files and firewalls. 5000 is the gateway itself, 5050 the paper exchange.
 PORTS = {"market": 5010, "trading": 5011, "projector": 5012, "gateway": 5013, "analysis": 5014, "doctor": 5015}
 
@@ -72,24 +73,28 @@ class Role:
         self.log = configure_logs(name, settings.log_level)
         self.stopping = asyncio.Event()
         self.details: dict[str, object] = {}        # further facts for the health page, set by the role
+        self._parts: dict[str, tuple[State, str]] = {"work": ("starting", "starting")}
         self._state: State = "starting"
         self._reason = "starting"
         self._since = datetime.now(UTC)
         READY.labels(name).set(0)
 
-    def ready(self, reason: str = "") -> None:
-        """Everything it needs is there and it works."""
-        self._become("ready", reason)
+    def ready(self, reason: str = "", part: str = "work") -> None:
+        """This part has everything it needs and works. The role is as well as its worst part."""
+        self._become("ready", reason, part)
 
-    def degraded(self, reason: str) -> None:
+    def degraded(self, reason: str, part: str = "work") -> None:
         """Alive, not ready: a dependency is down and is tried again, for ever."""
-        self._become("degraded", reason)
+        self._become("degraded", reason, part)
 
-    def halted(self, reason: str) -> None:
+    def halted(self, reason: str, part: str = "work") -> None:
         """Stopped by itself for safety; a person has to look."""
-        self._become("halted", reason)
+        self._become("halted", reason, part)
 
-    def _become(self, state: State, reason: str) -> None:
+    def _become(self, state: State, reason: str, part: str) -> None:
+        self._parts[part] = (state, reason)
+        state = max((state for state, _ in self._parts.values()), key=WORSE.index)
+        reason = "; ".join(dict.fromkeys(why for is_, why in self._parts.values() if is_ == state and why))
         if (state, reason) != (self._state, self._reason):
             self.log.info("state", state=state, reason=reason)
             if state != self._state:
