@@ -13,6 +13,7 @@ from projections.rows import Change, Fold, Put, Table, Unprojectable
 from schemas.market import Bar, BarCorrected, BarLate, MinuteSealed, SessionClosed, SessionOpened
 
 NEW_YORK = ZoneInfo("America/New_York")
+DAY_0 = date(1970, 1, 1).toordinal()
 
 
 class Minute(NamedTuple):
@@ -77,18 +78,17 @@ SESSIONS = Table("sessions", Session, key=2, keeps="fold", evolve=session_after)
 
 
 def minute(end: datetime) -> Put:
-    """The row of the minute that ends then; its id counts minutes since 1970. Raises Unprojectable for a time between minutes."""
-    return _minute(end.timestamp())     # a fresh datetime's hash costs 1.3 us, this 0.3
+    """The row of the minute that ends then (UTC); its id counts minutes since 1970. Raises Unprojectable for a time between minutes."""
+    if end.second or end.microsecond:
+        raise Unprojectable(f"{end.isoformat()} is not the end of a whole minute")
+    return _minute((end.toordinal() - DAY_0) * 1440 + end.hour * 60 + end.minute)      # from its digits: timestamp() or a hash asks its zone, 1 us
 
 
 @lru_cache(maxsize=16_384)
-def _minute(seconds: float) -> Put:
-    id, rest = divmod(seconds, 60)
-    end = datetime.fromtimestamp(seconds, UTC)
-    if rest:
-        raise Unprojectable(f"{end.isoformat()} is not the end of a whole minute")
+def _minute(id: int) -> Put:
+    end = datetime.fromtimestamp(id * 60, UTC)
     there = end.astimezone(NEW_YORK)
-    return Put(MINUTES, Minute(int(id), end, there.date(), there.hour * 60 + there.minute, there.isoweekday()))
+    return Put(MINUTES, Minute(id, end, there.date(), there.hour * 60 + there.minute, there.isoweekday()))
 
 
 @lru_cache(maxsize=1_024)
