@@ -64,7 +64,8 @@ def up(context: click.Context, feed: Path | None, speed: float | None, seed: int
     try:
         if Ledger(home).running():
             asked = any(context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE for name in ("feed", "speed", "seed", "orders"))
-            _join(home, plan if asked else None)
+            if _join(home, plan if asked else None):
+                return
         else:
             _start(home, plan)
         if not no_wait:
@@ -99,15 +100,21 @@ def _start(home: Path, plan: Plan) -> None:
     raise CannotStart(f"the supervisor died at once (exit code {daemon.wait()}). The end of {log}:\n{tail(log)}")
 
 
-def _join(home: Path, plan: Plan | None) -> None:
-    """Say what runs already; what has given up is tried again."""
+def _join(home: Path, plan: Plan | None) -> bool:
+    """Say what runs already; what has given up is tried again. Returns whether there is nothing to wait for."""
     status = asyncio.run(ask(home, "status"))
-    runs = Plan(**status["plan"])
+    runs, roles = Plan(**status["plan"]), status["roles"]
     click.echo(f"Catalyst runs already in {home} since {_clock(status['started'])}: {runs}")
     if plan is not None and asdict(plan) != asdict(runs):
         click.echo(f"You asked for: {plan}\nTo change: `catalyst down`, then `catalyst up` with these arguments (the log and the read models stay).")
-    if any(role["state"] == "gave up" for role in status["roles"].values()):
+    if any(role["state"] == "gave up" for role in roles.values()):
         asyncio.run(ask(home, "retry"))
+        return False
+    if status["ready"] and (not runs.lockstep or roles["driver"]["state"] == "done"):
+        click.echo("It is ready.")
+        _say_next(status)
+        return True
+    return False
 
 
 async def _follow(home: Path, timeout: float) -> int:

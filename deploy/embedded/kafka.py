@@ -51,8 +51,12 @@ SETTINGS = {
     "num.io.threads": "4",
     "num.recovery.threads.per.data.dir": "2",
 }
-JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData", "-Djava.awt.headless=true",
-       "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")     # the last two: warnings of Java 25
+JVM = (
+    "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",          # start 3.8 s of CPU instead of 5.3, 240k records 1.7 instead of 3.2, 164 MB instead of 210
+    "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData", "-Djava.awt.headless=true",
+    "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow",      # warnings of Java 25
+)
 # Without a binding for SLF4J the broker dies without a word.
 LOG4J = """\
 status = error
