@@ -50,6 +50,8 @@ class Settings(BaseModel):
     seal_grace_ms: int = Field(1500, ge=0, description="how long after a minute's end its bars are waited for, live", **_env("CATALYST_SEAL_GRACE", "ms"))
     max_order_value: int = Field(50_000, gt=0, description="largest value of one order, checked by risk and again at the broker adapter",
                                  **_env("CATALYST_MAX_ORDER_VALUE", "USD"))
+    max_orders_a_minute: int = Field(60, gt=0, description="most orders sent within a minute, checked at the broker adapter",
+                                     **_env("CATALYST_MAX_ORDERS_A_MINUTE"))
     command_ttl_s: int = Field(60, gt=0, description="how long a trade request may wait before it is too old to send", **_env("CATALYST_COMMAND_TTL", "s"))
     gateway_host: str = Field("127.0.0.1", description="address the gateway binds", **_env("CATALYST_GATEWAY_HOST"))
     gateway_port: Port = Field(5000, description="port of the MCP gateway", **_env("CATALYST_GATEWAY_PORT"))

@@ -26,7 +26,6 @@ from schemas.trading import OrderSubmitting
 from streams.trading.broker import Answer, Broker, BrokerUnavailable, Listing
 
 TIMEOUTS = (3.0, 10.0)              # seconds to connect, to answer
-ORDERS_A_MINUTE = 60                # hard limit of this adapter, whatever was decided above it
 T = TypeVar("T")
 LISTED = 100                        # newest orders in one listing; a kilobyte each, and what is not shown is looked up one by one
 
@@ -70,7 +69,7 @@ class AlpacaBroker(Broker):
         self._settings = settings
         self._writer, self._reader = Client(settings), Client(settings)
         self._writing, self._reading = (ThreadPoolExecutor(1, thread_name_prefix=f"broker-{name}") for name in ("write", "read"))
-        self._sent: deque[float] = deque(maxlen=ORDERS_A_MINUTE)
+        self._sent: deque[float] = deque(maxlen=settings.max_orders_a_minute)
 
     async def submit(self, order: OrderSubmitting, value: Decimal) -> Answer:
         refusal = self._hard_limit(value)
@@ -114,8 +113,8 @@ class AlpacaBroker(Broker):
         if value > self._settings.max_order_value:
             return f"order value {value:f} USD is over CATALYST_MAX_ORDER_VALUE {self._settings.max_order_value}"
         now = time.monotonic()
-        if len(self._sent) == ORDERS_A_MINUTE and now - self._sent[0] < 60:
-            return f"{ORDERS_A_MINUTE} orders were sent within a minute"
+        if len(self._sent) == self._sent.maxlen and now - self._sent[0] < 60:
+            return f"{len(self._sent)} orders were sent within a minute (CATALYST_MAX_ORDERS_A_MINUTE)"
         self._sent.append(now)
         return ""
 
