@@ -7,12 +7,14 @@ import hashlib
 import json
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from deploy.embedded import CannotStart
 
 FIRST, COUNT = 20_000, 12_000
+_ONE_AT_A_TIME = threading.Lock()      # Kafka and PostgreSQL claim theirs side by side, from threads of one process
 
 
 def ports(home: Path, names: Iterable[str], say: Callable[[str], None] = print) -> dict[str, int]:
@@ -20,7 +22,11 @@ def ports(home: Path, names: Iterable[str], say: Callable[[str], None] = print) 
 
     Call it only while none of this home's processes holds its port. Raises CannotStart when no port is free.
     """
-    book = home / "run" / "ports.json"
+    with _ONE_AT_A_TIME:
+        return _ports(home / "run" / "ports.json", home, tuple(names), say)
+
+
+def _ports(book: Path, home: Path, names: tuple[str, ...], say: Callable[[str], None]) -> dict[str, int]:
     known: dict[str, int] = json.loads(book.read_text()) if book.exists() else {}
     for name in names:
         if name in known and is_free(known[name]):

@@ -41,7 +41,7 @@ async def test_whatever_is_killed_or_frozen_nothing_is_lost_and_nothing_doubled(
         assert json.loads(system.run("verify", "--json"))["equal"]
         assert json.loads(system.run("audit", "replay", "--json"))["equal"]
     finally:
-        system.run("down")
+        system.destroy()
 
 
 def write_orders(file: Path) -> list[str]:

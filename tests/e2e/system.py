@@ -20,6 +20,7 @@ from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
 from deploy.embedded.control import ask, stream
+from deploy.embedded.postgres import EmbeddedPostgres
 from schemas import codec
 from schemas.envelope import Event
 from streams.log import LogUnavailable, TopicPartition
@@ -45,6 +46,11 @@ class System:
         output = done.stdout + done.stderr
         assert done.returncode == expect, f"catalyst {' '.join(arguments)}: exit {done.returncode}, expected {expect}\n{output}\n{self.logs()}"
         return done.stdout if expect == 0 else output
+
+    def destroy(self) -> None:
+        """End it and remove what a home leaves elsewhere (a database directory that root may not keep in a closed home)."""
+        self.run("down")
+        EmbeddedPostgres(self.home).destroy()
 
     def status(self) -> dict[str, Any]:
         kept = {**os.environ, "CATALYST_HOME": str(self.home)}

@@ -21,7 +21,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     said = system.run("up")
     assert "catalyst status" in said            # it says what to do next
     yield system
-    system.run("down")
+    system.destroy()
 
 
 def test_status_says_what_runs_and_where(system: System):

@@ -25,7 +25,7 @@ def systems(tmp_path: Path) -> Iterator[tuple[System, System]]:
     pair = System(tmp_path / "one"), System(tmp_path / "two")
     yield pair
     for system in pair:
-        system.run("down")
+        system.destroy()
 
 
 async def test_the_same_feed_twice_tells_the_same_events(systems, tmp_path):
@@ -67,4 +67,4 @@ async def test_five_real_days_of_24_symbols_are_on_the_log_row_for_row(tmp_path)
         assert (len(bars), twice(bars)) == (rows, [])
         assert json.loads(system.run("verify", "--json"))["tables"]["trading_history"]["rows"] == rows
     finally:
-        system.run("down")
+        system.destroy()
