@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from schemas.settings import Settings
+from streams.log.collector import spare_bulk_reads
 
 State = Literal["starting", "ready", "degraded", "halted"]
 WORSE: tuple[State, ...] = ("ready", "starting", "degraded", "halted")
@@ -145,6 +146,7 @@ def run(name: str, settings: Settings, work: Work) -> int:
 
 async def _run(name: str, settings: Settings, work: Work) -> int:
     role = Role(name, settings)
+    spare_bulk_reads()      # all roles read the log; a full collection in the middle of an order is 20 ms nobody needs
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, role.stopping.set)

@@ -23,7 +23,7 @@ from schemas.market import MinuteSealed
 from schemas.settings import Settings
 from schemas.topics import BROKER, COMMANDS
 from schemas.trading import Admitted, InputsAdmitted, LimitsSet, OrderSubmitting, TimerFired, TimerSet
-from streams.role import ERRORS, EVENTS_IN, Role
+from streams.role import DURATION, ERRORS, EVENTS_IN, Role
 from streams.trading.account import Account, evolve
 from streams.trading.broker import Answer, Broker, BrokerUnavailable
 from streams.trading.clock import MarketClock
@@ -76,7 +76,9 @@ class Actor:
             group.create_task(self.broker.stream(self._heard, self._connected, self._lost))
             self._start(self._snapshot("start"))
             while True:
-                await self._turn(await self._next())
+                mail = await self._next()
+                with DURATION.labels(self.role.name, "turn").time():
+                    await self._turn(mail)
                 self._room.set()
                 self._report()
 
@@ -125,6 +127,7 @@ class Actor:
 
     async def _turn(self, mail: Sequence[Mail]) -> None:
         arrivals: list[Arrival] = []
+        said: list[Event] = []
         for item in mail:
             match item:
                 case Arrival() if isinstance(item.given, TradeRequested) or item.place.topic == COMMANDS.name:
@@ -137,10 +140,12 @@ class Actor:
                     if self.state.ready:
                         self._start(self._snapshot("reconnect"))
                 case BrokerAnswered() | BrokerSnapshot():
-                    arrivals += await self._record([item])
-        if not self._in_flight and self._frames:
-            arrivals += await self._record([self._streamed(frame) for frame in self._frames])
+                    said.append(item)
+        if not self._in_flight:
+            said += [self._streamed(frame) for frame in self._frames]
             self._frames.clear()
+        if said:
+            arrivals += await self._record(said)        # one append for all: an answer and the frames that came with it
         if self._may_admit():
             arrivals += self._held
             self._held.clear()
@@ -200,6 +205,8 @@ class Actor:
             state = evolve(state, event)
         await self.trading.append(batch)
         self.state = state
+        for event in batch[1:]:
+            self.role.log.info("decided", event_type=event.type, event_id=str(event.id), correlation_id=str(event.correlationid))
         for event in batch:
             self._act(event)
 

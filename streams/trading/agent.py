@@ -68,7 +68,7 @@ async def _tenure(role: Role, log: EventLog) -> None:
         bars = LastBars()
         state = await _completed(log, story, trading, role)
         actor = Actor(role, settings, state, AlpacaBroker(settings), clock, bars, trading, verbatim)
-        inbox = Inbox(role, log, settings.account, settings.feed, bars, actor.offer)
+        inbox = Inbox(role, log, settings.account, settings.feed, bars, actor.offer, wall)
         await _unread_broker(log, actor)
         starts = await inbox.starts(state.positions)
         async with asyncio.TaskGroup() as group:

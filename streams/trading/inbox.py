@@ -3,15 +3,16 @@
 Feeds the actor's mailbox in log order per partition, each record once, from the positions the account's own log remembers.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from schemas import codec
 from schemas.envelope import Event
 from schemas.topics import BARS, CLOCK, COMMANDS
 from schemas.trading import Admitted, LeaseTaken
 from streams.log import EventLog, Offsets, Record, TopicPartition
-from streams.role import ERRORS, Role
+from streams.role import ERRORS, LAG_EVENTS, LAG_SECONDS, Role
 from streams.trading.decide import Illegible, Input
 
 REACH = 200_000         # bars per partition read back at start to know every symbol's last one; about two days of a full market
@@ -62,8 +63,10 @@ class LastBars:
 class Inbox:
     """Reads on for ever; `deliver` gets each command of this account and each clock event, in order."""
 
-    def __init__(self, role: Role, log: EventLog, account: str, feed: str, bars: LastBars, deliver: Callable[[Arrival], Awaitable[None]]) -> None:
+    def __init__(self, role: Role, log: EventLog, account: str, feed: str, bars: LastBars, deliver: Callable[[Arrival], Awaitable[None]],
+                 now: Callable[[], datetime]) -> None:
         self.role, self.log, self.account, self.feed, self.bars, self.deliver = role, log, account, feed, bars, deliver
+        self._now = now         # wall time, for the lag alone
         self._epoch = 0         # of the market writer; what an older one says means nothing
 
     async def starts(self, positions: Mapping[tuple[str, int], int]) -> Offsets:
@@ -78,11 +81,20 @@ class Inbox:
     async def run(self, starts: Offsets) -> None:
         """Until cancelled. Raises LogCut when the log is not what it was."""
         async for batch in self.log.read(starts):
+            self._measure(batch)
             for record in batch:
                 if record.topic == BARS.name:
                     self.bars.note(record)
                 elif record.key == (self.account if record.topic == COMMANDS.name else self.feed):
                     await self._hand_over(record)
+
+    def _measure(self, batch: Sequence[Record]) -> None:
+        """How far behind the log's end this batch stood when it was read."""
+        now = self._now()
+        for topic in {record.topic for record in batch}:
+            oldest = next(record.timestamp for record in batch if record.topic == topic)
+            LAG_SECONDS.labels(self.role.name, topic).set(max(0.0, (now - oldest).total_seconds()))
+            LAG_EVENTS.labels(self.role.name, topic).set(sum(record.topic == topic for record in batch))
 
     async def _hand_over(self, record: Record) -> None:
         item = arrival(record)
