@@ -22,6 +22,7 @@ from schemas.settings import Settings
 from streams import role
 from streams.log import EventLog, LogCut, LogUnavailable
 from streams.log.kafka import KafkaLog
+from streams.manifest import recorded
 from streams.role import ERRORS, Role
 
 LOOK_EVERY_S = 1.0
@@ -46,7 +47,7 @@ async def serve(running: Role, log: EventLog) -> None:
     door = listen(settings.gateway_host, settings.gateway_port)
     stories = Stories(log, settings.account)
     try:
-        async with Queries(settings.database_url.get_secret_value()) as queries, asyncio.TaskGroup() as tasks:
+        async with recorded(running, log), Queries(settings.database_url.get_secret_value()) as queries, asyncio.TaskGroup() as tasks:
             reads = Reads(settings, stories, queries)
             server = build(Desk(settings, stories, reads), reads, token, running.log)
             running.details["url"] = f"http://{settings.gateway_host}:{door.getsockname()[1]}/mcp"

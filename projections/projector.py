@@ -23,6 +23,7 @@ from projections.versions import Connection, NotMigrated
 from schemas.settings import Settings
 from streams.log import EventLog, LogUnavailable, TopicPartition
 from streams.log.kafka import KafkaLog
+from streams.manifest import recorded
 from streams.role import DURATION, ERRORS, EVENTS_IN, LAG_EVENTS, LAG_SECONDS, Role
 from streams.role import run as run_role
 
@@ -41,7 +42,8 @@ async def work(role: Role) -> None:
     tune_collector()
     log = KafkaLog(role.settings.kafka, namespace=role.settings.namespace, client_id=role.instance)
     try:
-        await keep_up(role, log)
+        async with recorded(role, log):
+            await keep_up(role, log)
     finally:
         await log.stop()
 

@@ -1,6 +1,6 @@
 """What could not be handled, and how the system itself ran."""
 
-from schemas.envelope import Event
+from schemas.envelope import Event, UtcTime
 
 
 class EventParked(Event, type="event.parked.v1", identity=("topic", "partition", "offset", "handler")):
@@ -26,7 +26,7 @@ class DeadLetterReplayed(Event, type="deadletter.replayed.v1", identity=("topic"
     actor: str
 
 
-class RunStarted(Event, type="run.started.v1", identity=("subject",)):
+class RunStarted(Event, type="run.started.v1", identity=("subject", "time")):
     """A process of ours began. `subject` is the instance; its run ends with run.ended, or without one when it was killed."""
 
     role: str
@@ -37,10 +37,11 @@ class RunStarted(Event, type="run.started.v1", identity=("subject",)):
     pid: int
 
 
-class RunEnded(Event, type="run.ended.v1", identity=("subject",)):
+class RunEnded(Event, type="run.ended.v1", identity=("subject", "started")):
     """A process of ours ended in order."""
 
     role: str
+    started: UtcTime                    # of its run.started
     exit_code: int
 
 

@@ -13,6 +13,7 @@ from streams.app import host
 from streams.lease import Lease, LeaseLost
 from streams.log import EventLog, LogCut, LogUnavailable
 from streams.log.kafka import KafkaLog
+from streams.manifest import recorded
 from streams.market.feed import AlpacaRest, Inbox
 from streams.market.live import Live, grace_of
 from streams.market.lockstep import Lockstep
@@ -71,7 +72,8 @@ async def work(role: Role) -> None:
 
     try:
         await _connect(role, log)
-        await host(role, log, [securities.agent], [record], clock=wall)
+        async with recorded(role, log):
+            await host(role, log, [securities.agent], [record], clock=wall)
     finally:
         await log.stop()
         if simulation:

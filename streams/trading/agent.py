@@ -15,6 +15,7 @@ from streams.lease import Lease, LeaseLost
 from streams.log import EventLog, LogCut, LogUnavailable, TopicPartition
 from streams.log.chain import Chain
 from streams.log.kafka import KafkaLog
+from streams.manifest import recorded
 from streams.role import Role
 from streams.role import run as run_role
 from streams.trading.account import Account, evolve
@@ -43,16 +44,21 @@ async def work(role: Role) -> None:
     log = KafkaLog(role.settings.kafka, namespace=role.settings.namespace, client_id=role.instance)
     await _patiently(role, log.start, "the log")
     try:
-        while True:
-            try:
-                await _tenure(role, log)
-            except* LeaseLost as lost:
-                role.degraded(f"lease lost: {lost.exceptions[0]}")
-            except* (LogCut, StoryBroken) as broken:
-                role.halted(str(broken.exceptions[0]))
-                await role.stopping.wait()
+        async with recorded(role, log):
+            await _tenures(role, log)
     finally:
         await log.stop()
+
+
+async def _tenures(role: Role, log: EventLog) -> None:
+    while True:
+        try:
+            await _tenure(role, log)
+        except* LeaseLost as lost:
+            role.degraded(f"lease lost: {lost.exceptions[0]}")
+        except* (LogCut, StoryBroken) as broken:
+            role.halted(str(broken.exceptions[0]))
+            await role.stopping.wait()
 
 
 async def _tenure(role: Role, log: EventLog) -> None:

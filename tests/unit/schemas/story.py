@@ -150,7 +150,7 @@ def asides() -> Iterator[Event]:
     yield parked.RunStarted.new(
         source="/catalyst/trading", subject=instance, time=OPEN, role="trading", version="0.1.0", python="3.11.7",
         settings_digest="9f2c1e7ab04d5c83b1a6f0d2e4c7985a1d3b6e8f0a2c4d6e8f1a3b5c7d9e0f12", host="desk1", pid=4712)
-    yield parked.RunEnded.new(source="/catalyst/trading", subject=instance, time=CLOSE, role="trading", exit_code=0)
+    yield parked.RunEnded.new(source="/catalyst/trading", subject=instance, time=CLOSE, role="trading", started=OPEN, exit_code=0)
 
 
 def stamped(events: Iterator[Event], chain: Chain) -> Iterator[bytes]:
