@@ -21,7 +21,7 @@ from streams.log import EventLog, LogCut, Record, TopicPartition
 from streams.log.cuts import beyond_end
 
 MAX_RECORDS = 10_000    # per transaction; 5,000 to 20,000 differ by less than the noise
-SLICE = 500             # records decoded in one go, about 5 ms, while a transaction is under way
+SLICE = 100             # records decoded in one go, about 1 ms: a transaction has a dozen round trips, and each waits for the slice under way
 TOPICS = {name: source.topic.partitions for name, source in SOURCES.items()}
 
 
