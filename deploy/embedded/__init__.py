@@ -7,3 +7,7 @@
 
 class CannotStart(RuntimeError):
     """A part of the stack cannot come up. The message says what is wrong, where, and what to do."""
+
+
+class NoRoom(CannotStart):
+    """The disk is full. Not the part's fault: what ran before is tried again until there is room."""

@@ -21,6 +21,7 @@ from deploy.embedded import CannotStart
 from deploy.embedded.control import Ledger, NotRunning, ask, stream
 from deploy.embedded.jars import kafka_jars
 from deploy.embedded.process import tail
+from deploy.embedded.room import is_full
 from deploy.embedded.stack import Plan, given_by_user
 from deploy.embedded.summary import show
 from schemas import settings
@@ -74,6 +75,11 @@ def up(context: click.Context, feed: Path | None, speed: float | None, seed: int
     except (CannotStart, NotRunning) as refusal:
         click.echo(f"catalyst up: {refusal}", err=True)
         context.exit(NOT_READY)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        click.echo(f"catalyst up: the disk of {home} is full ({error.strerror}). Make room and run it again", err=True)
+        context.exit(NOT_READY)
     except KeyboardInterrupt:
         click.echo("\nIt goes on in the background: `catalyst status` shows it, `catalyst down` ends it.", err=True)
         context.exit(NOT_READY)
@@ -107,7 +113,7 @@ def _join(home: Path, plan: Plan | None) -> bool:
     click.echo(f"Catalyst runs already in {home} since {_clock(status['started'])}: {runs}")
     if plan is not None and asdict(plan) != asdict(runs):
         click.echo(f"You asked for: {plan}\nTo change: `catalyst down`, then `catalyst up` with these arguments (the log and the read models stay).")
-    if any(role["state"] == "gave up" for role in roles.values()):
+    if any(role["state"] in ("gave up", "restarting") for role in roles.values()):
         asyncio.run(ask(home, "retry"))
         return False
     if status["ready"] and (not runs.lockstep or roles["driver"]["state"] == "done"):

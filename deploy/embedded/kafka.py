@@ -19,7 +19,7 @@ from typing import Self
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from deploy.embedded import CannotStart
+from deploy.embedded import CannotStart, NoRoom
 from deploy.embedded.jars import kafka_jars
 from deploy.embedded.ports import ports
 from deploy.embedded.process import Launch, Process, spawn, until_ready
@@ -68,7 +68,7 @@ rootLogger.level = warn
 rootLogger.appenderRef.out.ref = out
 """
 EXPLAIN = {
-    "No space left on device": "The disk is full: make room and run `catalyst up` again, nothing acknowledged is lost.",
+    "No space left on device": "The disk is full: make room, nothing acknowledged is lost.",
     "File too large": "A file-size limit (ulimit -f) stops the broker: raise it.",
     "Address already in use": "Another program took its port; `catalyst down` and `catalyst up` choose another.",
     "OutOfMemoryError": "The broker's heap is too small for this load.",
@@ -114,7 +114,7 @@ class EmbeddedKafka:
         if not (self.directory / "data" / "meta.properties").exists():
             self._format(run, properties)
         return Launch(name="kafka", argv=(*run, "kafka.Kafka", str(properties)), log=self.home / "logs" / "kafka.log", cwd=self.directory,
-                      env=_environment(), stop_signal=signal.SIGTERM, explain=EXPLAIN)
+                      env=_environment(), stop_signal=signal.SIGTERM, explain=EXPLAIN, keeps=self.directory)
 
     async def probe(self) -> str:
         """"" when it takes requests, else what is missing."""
@@ -199,4 +199,5 @@ def _check_room(home: Path) -> None:
     home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(home).free
     if free < NEEDS_FREE:
-        raise CannotStart(f"disk full: {free >> 20} MB free at {home}; the log needs {NEEDS_FREE >> 20} MB to begin")
+        raise NoRoom(f"disk full: {free >> 20} MB free at {home}; Kafka needs {NEEDS_FREE >> 20} MB to begin. Make room there: "
+                     "nothing acknowledged is lost")

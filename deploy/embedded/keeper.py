@@ -7,11 +7,13 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from deploy.embedded import CannotStart
+from deploy.embedded import CannotStart, NoRoom
 from deploy.embedded.process import Launch, Process, obituary, spawn
+from deploy.embedded.room import Room, is_full
 
 State = Literal["waiting", "starting", "ready", "degraded", "halted", "restarting", "gave up", "done", "stopped"]
 
@@ -22,6 +24,7 @@ KILLED = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 UNUSABLE = 2                    # exit code of a process that cannot work with what it was given: trying again changes nothing
 PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)  # seconds before a restart, by its own deaths within the window
 ADRIFT = 0.5                    # seconds before a restart while something it depends on is down
+NO_ROOM = 5.0                   # seconds before a restart while the disk is full: for ever, since only a person can make room
 AFTERSHOCK = 15.0               # seconds after a dependency's death in which a dependent's death is not its own fault
 
 
@@ -58,6 +61,8 @@ class Keeper:
         self.died_at = -AFTERSHOCK          # monotonic
         self._changed = changed
         self._again = asyncio.Event()       # a person wants another try
+        self._room: Room | None = None
+        self._full = ""                     # why it could not go on for want of room, until it is ready again
         self._deaths: list[tuple[float, bool]] = []     # when, and whether by itself
 
     async def keep(self, needs: Sequence["Keeper"]) -> None:
@@ -71,6 +76,9 @@ class Keeper:
                 if not self.up.is_set():            # its first start: nothing will have changed in a second
                     await self._give_up(str(refusal))
                     continue
+                if isinstance(refusal, NoRoom):
+                    await self._wait_for_room(str(refusal))
+                    continue
                 code, story = 1, str(refusal)
             else:
                 assert self.process is not None and self.process.returncode is not None
@@ -79,12 +87,19 @@ class Keeper:
                     self._become(Health("done"))
                     self.up.set()
                     return
+                if self._room is not None and (full := self._room.missing()):
+                    await self._wait_for_room(f"{full}\n{story}")
+                    continue
             await self._died(code, story, needs)
 
     async def _live(self) -> None:
         self._become(Health("starting"))
-        launch = await asyncio.to_thread(self.part.launch)
-        self.process = spawn(launch)
+        try:
+            launch = await asyncio.to_thread(self.part.launch)
+            self._room = Room(launch.name, launch.keeps or launch.log.parent, launch.log if launch.keeps else None)
+            self.process = spawn(launch)
+        except OSError as error:
+            raise (NoRoom if is_full(error) else CannotStart)(f"{self.part.name} cannot be started: {error}") from error
         self._changed(self)
         ended = asyncio.ensure_future(self.process.wait())
         try:
@@ -93,6 +108,8 @@ class Keeper:
                     health = await self.part.probe()
                     if health.state == "starting" and self.health.state in ("ready", "degraded"):
                         health = replace(health, state="degraded")      # it had been further
+                    if launch.keeps and (full := self._room.missing()):
+                        health = replace(health, state="degraded" if health.state == "ready" else health.state, reason=full)
                     if not ended.done():
                         self._become(health)
                 await asyncio.wait({ended}, timeout=1.0 if self.health.state == "ready" or self.part.probe is None else 0.1)
@@ -116,6 +133,16 @@ class Keeper:
         self._become(Health("restarting", story))
         await asyncio.sleep(pause)
 
+    async def _wait_for_room(self, story: str) -> None:
+        """A pause that is cut short by a person who wants another try; not counted as a death of its own."""
+        self._again.clear()
+        self.restarts += 1
+        self.died_at = time.monotonic()
+        self._full = story.splitlines()[0]
+        self._become(Health("restarting", story))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._again.wait(), NO_ROOM)
+
     async def _give_up(self, story: str) -> None:
         self._again.clear()
         self._become(Health("gave up", story))
@@ -132,10 +159,13 @@ class Keeper:
         self._again.set()
 
     def _become(self, health: Health) -> None:
-        changed = (health.state, health.reason) != (self.health.state, self.health.reason)
-        self.health = health
         if health.state == "ready":
             self.up.set()
+            self._full = ""
+        elif health.state == "starting" and self._full:
+            health = replace(health, reason=self._full)     # what a person can do something about
+        changed = (health.state, health.reason) != (self.health.state, self.health.reason)
+        self.health = health
         if changed:
             self._changed(self)
 

@@ -46,7 +46,7 @@ SETTINGS = {
     "password_encryption": "scram-sha-256",
 }
 EXPLAIN = {
-    "No space left on device": "The disk is full: make room and run `catalyst up` again, nothing committed is lost.",
+    "No space left on device": "The disk is full: make room, nothing committed is lost.",
     "Address already in use": "Another program took its port; `catalyst down` and `catalyst up` choose another.",
     "could not create shared memory": "The machine does not give PostgreSQL its shared memory (kernel limits, or /dev/shm too small).",
     "pre-existing shared memory block": "Processes of an earlier PostgreSQL still end; try again.",
@@ -90,6 +90,7 @@ class EmbeddedPostgres:
         options = [word for name, value in {**SETTINGS, "port": str(self.port)}.items() for word in ("-c", f"{name}={value}")]
         return Launch(name="postgres", argv=(str(binaries / "postgres"), "-D", str(self.data), *options), log=self.home / "logs" / "postgres.log",
                       cwd=self.data, env=_environment(), user=self._user, explain=EXPLAIN,
+                      keeps=self.data,
                       stop_signal=signal.SIGINT,        # fast shutdown: SIGTERM would wait for every client
                       death_signal=signal.SIGQUIT)      # at once, and it takes its children along; the next start recovers
 

@@ -39,6 +39,7 @@ class Launch:
     death_signal: int = signal.SIGKILL              # what the kernel sends when we die
     patience: float = 8.0                           # seconds from the stop signal to SIGKILL
     explain: Mapping[str, str] = field(default_factory=dict)    # text in the log's tail -> what it means for the user
+    keeps: Path | None = None                       # the directory of what it must not lose; its log is watched for complaints about that disk
 
 
 class Process:
@@ -146,7 +147,8 @@ def obituary(process: Process) -> str:
     code = process.returncode
     how = "still runs" if code is None else f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     text = tail(process.launch.log)
-    meaning = next((meaning for sign, meaning in process.launch.explain.items() if sign in text), "")
+    recent = tail(process.launch.log, 200)          # a stack trace is longer than what a person wants to see
+    meaning = next((meaning for sign, meaning in process.launch.explain.items() if sign in recent), "")
     return "\n".join(part for part in (f"{process.launch.name} {how}. {meaning}".rstrip(), f"The end of {process.launch.log}:", text) if part)
 
 

@@ -188,8 +188,8 @@ class Stack:
         addresses = {str(names[name]): str(value) for name, value in self.endpoints.items()}
         return {**os.environ, **addresses, "CATALYST_HOME": str(self.home), "PYTHONUNBUFFERED": "1", **more}
 
-    def _python(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Launch:
-        return Launch(name=name, argv=(sys.executable, "-m", *arguments), log=self.home / "logs" / f"{name}.log",
+    def _python(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None, keeps: Path | None = None) -> Launch:
+        return Launch(name=name, argv=(sys.executable, "-m", *arguments), log=self.home / "logs" / f"{name}.log", keeps=keeps,
                       env=environment if environment is not None else self._environment(), cwd=self.home, patience=6.0)
 
     def _command(self, name: str, *words: str) -> Launch:
@@ -204,6 +204,7 @@ class Stack:
         pace = ("--mode", "lockstep") if self.plan.speed is None else ("--mode", "paced", "--speed", f"{self.plan.speed:g}")
         journal = self.home / "exchange" / self.world.journal
         return self._python("exchange", "deploy.exchange", "--port", str(self.ports["exchange"]), "--journal", str(journal), *source, *pace,
+                            keeps=self.home / "exchange",
                             environment=self._environment(EXCHANGE_KEY=key, EXCHANGE_SECRET=secret))    # not on the command line: `ps` shows it
 
     def _driver(self) -> Launch:

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from deploy.embedded import CannotStart
+from deploy.embedded import CannotStart, NoRoom
 from deploy.embedded.control import Ledger
 from deploy.embedded.keeper import Keeper, Part
 
@@ -41,6 +41,7 @@ class Supervisor:
         self._started = time.time()
         self._port = 0
         self._notified: set[asyncio.Task[None]] = set()
+        self._unwritten = False             # the ledger is behind: the disk was full
 
     async def run(self, listening: Callable[[], None] = lambda: None) -> None:
         """Start everything and keep it until SIGTERM, SIGINT or a `stop` over the control port; then end everything, dependents first."""
@@ -50,6 +51,8 @@ class Supervisor:
         server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
         self._port = server.sockets[0].getsockname()[1]
         self._write()
+        if self._unwritten:
+            raise NoRoom(f"the disk of {self.home} is full: nobody could find the supervisor. Make room and run `catalyst up` again")
         listening()
         keeping = [asyncio.create_task(keeper.keep(self._needs(keeper)), name=name) for name, keeper in self.keepers.items()]
         rotating = asyncio.create_task(self._rotate())
@@ -85,8 +88,8 @@ class Supervisor:
         if self._port:
             self._write()
         line = {"time": time.time(), "role": keeper.part.name, "state": keeper.health.state, "reason": keeper.health.reason}
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        with suppress(OSError):             # a full disk takes no log line; whoever watches is told all the same
+            os.write(sys.stdout.fileno(), json.dumps(line).encode() + b"\n")
 
         async def tell() -> None:
             async with self._news:
@@ -99,7 +102,10 @@ class Supervisor:
     def _write(self) -> None:
         roles = {name: {"pid": keeper.process.pid, "started": keeper.process.started, "port": keeper.part.port}
                  for name, keeper in self.keepers.items() if keeper.process is not None}
-        self._ledger.write({"pid": os.getpid(), "started": self._started, "control": self._port, "secret": self._secret, "roles": roles, **self.about})
+        self._unwritten = True
+        with suppress(OSError):             # the disk is full: the old ledger still leads to us, and the kernel ends our children with us
+            self._ledger.write({"pid": os.getpid(), "started": self._started, "control": self._port, "secret": self._secret, "roles": roles, **self.about})
+            self._unwritten = False
 
     async def _stop_all(self) -> None:
         """Layer by layer, what others need last."""
@@ -143,9 +149,12 @@ class Supervisor:
         """Put long logs aside by copying: the processes keep their open file, which they append to."""
         while True:
             for log in (self.home / "logs").glob("*.log"):
-                if log.stat().st_size > LOG_BYTES:
-                    await asyncio.to_thread(shutil.copyfile, log, log.with_suffix(".log.1"))
-                    os.truncate(log, 0)
+                with suppress(OSError):         # no room for the copy: next time
+                    if log.stat().st_size > LOG_BYTES:
+                        await asyncio.to_thread(shutil.copyfile, log, log.with_suffix(".log.1"))
+                        os.truncate(log, 0)
+            if self._unwritten:
+                self._write()
             await asyncio.sleep(30)
 
 
@@ -179,14 +188,18 @@ def main(home: Path, told: int) -> int:
         try:
             ledger.end_remains()
             stack = Stack.of(home)
-        except (CannotStart, ValueError) as refusal:
+        except (CannotStart, OSError, ValueError) as refusal:
             tell(f"cannot: {refusal}")
             return 1
 
         async def live() -> None:
             await Supervisor(home, stack.table(), stack.about()).run(lambda: tell("listening"))
 
-        asyncio.run(live())
+        try:
+            asyncio.run(live())
+        except NoRoom as refusal:
+            tell(f"cannot: {refusal}")
+            return 1
     return 0
 
 
