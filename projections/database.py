@@ -17,6 +17,7 @@ AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,                  # shutting down, starting up, crashed
     asyncpg.InsufficientResourcesError,                 # disk full, too many connections
+    asyncpg.InternalServerError,                        # the same behind a quota or a file-size limit; never about what the log says
     asyncpg.TransactionRollbackError,                   # deadlock: the same again will do
     asyncpg.LockNotAvailableError,
     asyncpg.InvalidAuthorizationSpecificationError,     # somebody will correct the password

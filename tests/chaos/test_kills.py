@@ -44,10 +44,10 @@ async def test_whatever_is_killed_or_frozen_nothing_is_lost_and_nothing_doubled(
         system.destroy()
 
 
-def write_orders(file: Path) -> list[str]:
+def write_orders(file: Path, minutes: int = MINUTES) -> list[str]:
     """A buy every few minutes, each with a key of its own."""
     asked = [{"at": f"{OPEN + timedelta(minutes=minute):%Y-%m-%dT%H:%M:%SZ}", "symbol": "AAPL", "side": "buy", "quantity": 1, "key": f"k{minute}"}
-             for minute in range(EVERY, MINUTES - EVERY, EVERY)]
+             for minute in range(EVERY, minutes - EVERY, EVERY)]
     file.write_text("".join(json.dumps(order) + "\n" for order in asked))
     return [str(order["key"]) for order in asked]
 
@@ -70,11 +70,11 @@ async def locks(system: System) -> int:
     return int(row["held"])
 
 
-async def nothing_lost_nothing_doubled(system: System, rows: int, keys: list[str]) -> None:
+async def nothing_lost_nothing_doubled(system: System, rows: int, keys: list[str], minutes: int = MINUTES) -> None:
     bars = {event.id for _, event in await system.events(BARS.name)}
     assert len(bars) == rows
     sealed = {event.minute for _, event in await system.events(CLOCK.name) if isinstance(event, MinuteSealed)}
-    assert len(sealed) == MINUTES
+    assert len(sealed) == minutes
     fills = {event.id: event for _, event in await system.events(TRADING.name) if isinstance(event, FillRecorded)}
     assert len({fill.order_id for fill in fills.values()}) == len(keys), "one order filled for every trade asked for"
     headers = {"APCA-API-KEY-ID": system.setting("broker_key"), "APCA-API-SECRET-KEY": system.setting("broker_secret")}
