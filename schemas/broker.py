@@ -30,10 +30,11 @@ class BrokerStreamed(Event, type="broker.streamed.v1", identity=("subject", "upd
     body: str                           # verbatim JSON
 
 
-class BrokerSnapshot(Event, type="broker.snapshot.v1", identity=("subject", "number")):
+class BrokerSnapshot(Event, type="broker.snapshot.v1", identity=("subject", "tenure", "number")):
     """Orders, positions and account as the broker listed them, read for reconciliation."""
 
-    number: int                         # counted per account
+    tenure: int                         # epoch of the lease under which it was read
+    number: int                         # counted per tenure from 1
     reason: Literal["start", "reconnect", "minute", "close"]
     orders: str                         # verbatim JSON bodies
     positions: str

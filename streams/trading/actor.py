@@ -34,7 +34,8 @@ from streams.writer import StreamWriter
 
 TURN = 200                          # inputs handled in one batch; keeps it far below 1 MB
 WAITING = 10_000                    # log records that may wait in the mailbox
-PATIENCE = 5.0                      # seconds that requests wait for reconciliation at start; then entries are denied with the reason
+PATIENCE = 5.0                      # seconds that requests wait for reconciliation at start, and it for the stream; then entries are denied
+REPORT = 2.0                        # seconds between two looks at our own health
 RETRY = 1.0                         # seconds between attempts to read the broker's lists
 
 
@@ -67,6 +68,7 @@ class Actor:
         self._frames: deque[Frame] = deque()                # frames that wait for the answer to a submission in flight
         self._in_flight = 0
         self._opened = asyncio.get_running_loop().time()
+        self._snapshots = 0                                 # asked for under this lease
 
     async def run(self) -> None:
         """Until cancelled, or until LeaseLost, LogCut or a defect ends it; never ends by itself."""
@@ -74,13 +76,13 @@ class Actor:
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self.broker.stream(self._heard, self._connected, self._lost))
-            self._start(self._snapshot("start"))
+            group.create_task(self._keep_reporting())
             while True:
                 mail = await self._next()
                 with DURATION.labels(self.role.name, "turn").time():
                     await self._turn(mail)
                 self._room.set()
-                self._report()
+                self._report()      # at once, for whoever waits for it; and beside the loop, which a log that is away holds up
 
     # -- what comes in ---------------------------------------------------------------------------------------------------------------------------
 
@@ -106,7 +108,9 @@ class Actor:
         timer = self._next_timer()
         until_timer = self.clock.wait(timer.due, self._in_doubt(timer)) if timer else None
         until_patience = None
-        if self._held:
+        if not self._snapshots:
+            until_patience = max(0.01, self._opened + PATIENCE - asyncio.get_running_loop().time())
+        elif self._held:
             until_patience = 0.0 if self._may_admit() else max(0.01, self._opened + PATIENCE - asyncio.get_running_loop().time())
         wait = min((one for one in (until_timer, until_patience) if one is not None), default=None)
         try:
@@ -120,8 +124,17 @@ class Actor:
             mail.append(self.mail.get_nowait())
         return mail
 
+    def _reconcile(self, reason: str) -> None:
+        """Read the broker's lists, once the stream is connected: what happens from then on is streamed, what happened before is listed. A stream that
+        does not come up in PATIENCE seconds is not waited for."""
+        self._snapshots += 1
+        self._start(self._snapshot(reason if self._snapshots > 1 else "start", self._snapshots))
+
     def _may_admit(self) -> bool:
-        return self.state.ready or asyncio.get_running_loop().time() - self._opened > PATIENCE
+        return self.state.ready or self._patience_is_over()
+
+    def _patience_is_over(self) -> bool:
+        return asyncio.get_running_loop().time() - self._opened > PATIENCE
 
     # -- one turn --------------------------------------------------------------------------------------------------------------------------------
 
@@ -137,8 +150,7 @@ class Actor:
                 case Frame():
                     self._frames.append(item)
                 case Connected():
-                    if self.state.ready:
-                        self._start(self._snapshot("reconnect"))
+                    self._reconcile("reconnect")
                 case BrokerAnswered() | BrokerSnapshot():
                     said.append(item)
         if not self._in_flight:
@@ -146,6 +158,8 @@ class Actor:
             self._frames.clear()
         if said:
             arrivals += await self._record(said)        # one append for all: an answer and the frames that came with it
+        if not self._snapshots and self._patience_is_over():
+            self._reconcile("start")
         if self._may_admit():
             arrivals += self._held
             self._held.clear()
@@ -153,7 +167,16 @@ class Actor:
             await self._admit(self._with_prices(arrivals))
         await self._fire_timers()
 
+    async def _keep_reporting(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT)
+            self._report()
+
     def _report(self) -> None:
+        if self.trading.lease.held():
+            self.role.ready(part="lease")
+        else:
+            self.role.degraded("the log does not answer, or the lease cannot be confirmed: nothing is sent until it is", part="lease")
         if self.state.halted:
             self.role.halted(f"{self.state.halted}: no new entries; exits pass")
         elif self.state.ready:
@@ -235,7 +258,7 @@ class Actor:
         number = int(fired.timer_id.rsplit("/", 1)[1])
         await self.mail.put(self._answered("lookup", order.order_id, order.client_order_id, number, answer))
 
-    async def _snapshot(self, reason: str) -> None:
+    async def _snapshot(self, reason: str, number: int) -> None:
         while True:
             try:
                 listing = await self.broker.listing()
@@ -244,7 +267,7 @@ class Actor:
                 self.role.degraded(str(away))
                 await asyncio.sleep(RETRY)
         await self.mail.put(BrokerSnapshot.new(
-            source=self._source, subject=self.state.name, time=self.clock.now(), number=self.state.admissions + 1, reason=reason,
+            source=self._source, subject=self.state.name, time=self.clock.now(), tenure=self.state.epoch, number=number, reason=reason,
             orders=listing.orders, positions=listing.positions, account=listing.account))
 
     def _start(self, effect: Coroutine[Any, Any, None]) -> None:

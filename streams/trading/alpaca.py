@@ -6,10 +6,10 @@ thread and its own client. Its private touch points (`_session`, `_retry`, `_sta
 
 import asyncio
 import json
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from schemas.trading import OrderSubmitting
 from streams.trading.broker import Answer, Broker, BrokerUnavailable, Listing
 
 TIMEOUTS = (3.0, 10.0)              # seconds to connect, to answer
+MINUTE = timedelta(minutes=1)
 T = TypeVar("T")
 LISTED = 100                        # newest orders in one listing; a kilobyte each, and what is not shown is looked up one by one
 
@@ -69,10 +70,10 @@ class AlpacaBroker(Broker):
         self._settings = settings
         self._writer, self._reader = Client(settings), Client(settings)
         self._writing, self._reading = (ThreadPoolExecutor(1, thread_name_prefix=f"broker-{name}") for name in ("write", "read"))
-        self._sent: deque[float] = deque(maxlen=settings.max_orders_a_minute)
+        self._sent: deque[datetime] = deque(maxlen=settings.max_orders_a_minute)
 
     async def submit(self, order: OrderSubmitting, value: Decimal) -> Answer:
-        refusal = self._hard_limit(value)
+        refusal = self._hard_limit(order, value)
         if refusal:
             return Answer("rejected", None, json.dumps({"code": "HARD_LIMIT", "message": refusal}))
         wish = MarketOrderRequest(
@@ -109,13 +110,13 @@ class AlpacaBroker(Broker):
         finally:
             await stream.close()
 
-    def _hard_limit(self, value: Decimal) -> str:
+    def _hard_limit(self, order: OrderSubmitting, value: Decimal) -> str:
+        """Judged in market time, so a feed at full speed is held to the same rate as a day."""
         if value > self._settings.max_order_value:
             return f"order value {value:f} USD is over CATALYST_MAX_ORDER_VALUE {self._settings.max_order_value}"
-        now = time.monotonic()
-        if len(self._sent) == self._sent.maxlen and now - self._sent[0] < 60:
+        if len(self._sent) == self._sent.maxlen and order.time - self._sent[0] < MINUTE:
             return f"{len(self._sent)} orders were sent within a minute (CATALYST_MAX_ORDERS_A_MINUTE)"
-        self._sent.append(now)
+        self._sent.append(order.time)
         return ""
 
     @staticmethod

@@ -208,7 +208,7 @@ async def test_alpaca_pys_streams_come_back_after_the_exchange_was_killed(exchan
     caplog.set_level(logging.CRITICAL)
     bars = asyncio.Queue[Bar]()
     stream = StockDataStream("key", "secret", url_override=f"{exchange.ws}/v2/iex")
-    stream._reconnect_min_backoff = 0.05
+    stream._reconnect_min_backoff = stream._reconnect_max_backoff = 0.05
     stream.subscribe_bars(bars.put, "AAPL")
     async with running(stream, exchange, bars=1):
         await call(exchange.advance)

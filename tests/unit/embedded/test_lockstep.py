@@ -100,7 +100,7 @@ def test_a_list_or_an_answer_takes_the_place_of_a_frame_that_was_lost():
     for lost in ("snapshot", "lookup"):
         log = settled()
         if lost == "snapshot":
-            log.add(BROKER.name, BrokerSnapshot, number=1, reason="start", orders=f"[{shown(M2)}]", positions="[]", account="{}")
+            log.add(BROKER.name, BrokerSnapshot, tenure=1, number=1, reason="start", orders=f"[{shown(M2)}]", positions="[]", account="{}")
         else:
             log.add(BROKER.name, BrokerAnswered, request="lookup", order_id=ORDER, client_order_id="c", number=1, outcome="found", http_status=200,
                     body=shown(M2), cause="")

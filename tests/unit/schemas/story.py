@@ -80,7 +80,7 @@ def told() -> Iterator[Event]:
     frame = {"stream": "trade_updates", "data": {"event": "fill", "qty": "50", "price": "172.42", "order": {**order, "status": "filled", "filled_qty": "50"}}}
     yield broker.BrokerStreamed.new(**ABOUT, time=ASKED + 3 * TICK, update_id="01JPG4T8Z4B1N6Q0V5W7X9Y2C3", body=json.dumps(frame))
     yield broker.BrokerSnapshot.new(
-        **ABOUT, time=OPEN, number=3, reason="start", orders="[]", positions='[{"symbol":"MSFT","qty":"20","avg_entry_price":"408.15"}]',
+        **ABOUT, time=OPEN, tenure=12, number=3, reason="start", orders="[]", positions='[{"symbol":"MSFT","qty":"20","avg_entry_price":"408.15"}]',
         account='{"status":"ACTIVE","cash":"91837.00","equity":"100000.00"}')
 
 

@@ -93,7 +93,7 @@ def streamed(story: Story, status: str, filled: str = "0", price: str = "100", u
 
 
 def snapshot(story: Story, orders: Sequence[str] = (), positions: Sequence[dict[str, str]] = (), number: int = 1) -> BrokerSnapshot:
-    return BrokerSnapshot.new(source="/broker", subject="paper", time=story.now, number=number, reason="start",
+    return BrokerSnapshot.new(source="/broker", subject="paper", time=story.now, tenure=1, number=number, reason="start",
                               orders="[" + ",".join(orders) + "]", positions=json.dumps(list(positions)), account="{}")
 
 
