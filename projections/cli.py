@@ -15,7 +15,7 @@ import click
 from projections.batch import Batch, ProjectionHalted
 from projections.compare import Digest
 from projections.database import AWAY, connected, named
-from projections.engine import TOPICS, tune_collector
+from projections.engine import TOPICS
 from projections.migrate import BadMigration
 from projections.migrate import migrate as apply_migrations
 from projections.rebuild import Rebuilt
@@ -26,6 +26,7 @@ from projections.verify import verify as verify_models
 from projections.versions import NotMigrated
 from schemas import settings
 from streams.log import LogUnavailable
+from streams.log.collector import spare_bulk_reads
 from streams.log.kafka import KafkaLog
 
 T = TypeVar("T")
@@ -108,7 +109,7 @@ class Progress:
 
 @asynccontextmanager
 async def _log(here: settings.Settings) -> AsyncIterator[KafkaLog]:
-    tune_collector()
+    spare_bulk_reads()
     log = KafkaLog(here.kafka, namespace=here.namespace, client_id="catalyst-cli")
     try:
         await log.start()

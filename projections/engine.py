@@ -5,7 +5,6 @@ spent: its picture of the database may be old. Open another one, it begins where
 """
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
@@ -23,12 +22,6 @@ from streams.log.cuts import beyond_end
 MAX_RECORDS = 10_000    # per transaction; 5,000 to 20,000 differ by less than the noise
 SLICE = 100             # records decoded in one go, about 1 ms: a transaction has a dozen round trips, and each waits for the slice under way
 TOPICS = {name: source.topic.partitions for name, source in SOURCES.items()}
-
-
-def tune_collector() -> None:
-    """For a process that projects: batches of thousands of rows live briefly, and with the default threshold collecting costs as much as decoding."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 class Projection:

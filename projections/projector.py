@@ -15,7 +15,7 @@ import asyncpg
 from projections import versions
 from projections.batch import Batch, ProjectionHalted
 from projections.database import AWAY, PROJECTOR, alone, connected, named
-from projections.engine import TOPICS, Projection, tune_collector
+from projections.engine import TOPICS, Projection
 from projections.migrate import migrate
 from projections.rows import Unprojectable
 from projections.store import SWAPPED, StaleWriter, VersionMoved
@@ -39,7 +39,6 @@ def run(settings: Settings) -> int:
 
 async def work(role: Role) -> None:
     """Until the role is told to end."""
-    tune_collector()
     log = KafkaLog(role.settings.kafka, namespace=role.settings.namespace, client_id=role.instance)
     try:
         async with recorded(role, log):
