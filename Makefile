@@ -22,7 +22,7 @@ status: $(READY)
 	@$(BIN)/catalyst status
 
 test: lint      ## every test there is; CATALYST_TEST_DATA=folder adds those on real data
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY)  ## style, types, import directions
 	@$(BIN)/ruff check .
