@@ -10,14 +10,14 @@ class BrokerAnswered(Event, type="broker.answered.v1", identity=("subject", "req
     """The outcome of one request about one order. `subject` is the account.
 
     `found` and `absent` answer a look-up; `accepted` and `rejected` a submission; `unknown` either (time-out, dropped connection, 5xx,
-    unreadable answer): the broker may or may not have acted.
+    unreadable answer): the broker may or may not have acted. `unsent` a submission that was too old when its turn came and never left.
     """
 
     request: Literal["submit", "lookup"]
     order_id: UUID
     client_order_id: str
     number: int                         # 1 for the first request of this kind for this order
-    outcome: Literal["accepted", "rejected", "found", "absent", "unknown"]
+    outcome: Literal["accepted", "rejected", "found", "absent", "unknown", "unsent"]
     http_status: int | None             # absent when no answer came
     body: str                           # verbatim, "" when none came
     cause: str                          # why it is unknown; "" otherwise

@@ -205,7 +205,7 @@ class AccountReady(Event, type="account.ready.v1", identity=("subject", "epoch")
 class AccountHalted(Event, type="account.halted.v1", identity=("subject", "epoch", "code")):
     """No new entries from here on; exits and cancels pass."""
 
-    code: str                           # GAP · CONFLICT · IMPOSSIBLE_MOVE · UNKNOWN_TYPE · POSITION_MISMATCH
+    code: str                           # IMPOSSIBLE_MOVE: broker and log contradict each other · UNDECIDABLE: an input no rule can take
     message: str
 
 

@@ -79,8 +79,9 @@ CHECKS = (
     Check("ACCOUNT_CLOSED", lambda intent, book: Decimal(book.closed_to_entries and intent.side == "buy"), lambda intent, book, limits: ZERO,
           "1 when the account takes no new entries: halted, or not reconciled with the broker yet",
           lambda intent, book, limits: "exits pass; see `catalyst status` for the reason"),
-    Check("ORDER_VALUE", lambda intent, book: intent.value, lambda intent, book, limits: limits.max_order_value,
-          "value of the order at the last close, in USD",
+    Check("ORDER_VALUE", lambda intent, book: intent.value if intent.side == "buy" else ZERO,       # an exit may be of any size
+          lambda intent, book, limits: limits.max_order_value,
+          "value of the entry at the last close, in USD",
           lambda intent, book, limits: _most_affordable(intent, limits)),
     Check("LONG_ONLY", lambda intent, book: intent.quantity if intent.side == "sell" else ZERO,
           lambda intent, book, limits: book.free_to_sell(intent.symbol) if intent.side == "sell" else ZERO,

@@ -147,7 +147,11 @@ def _answered(state: Account, answer: OrderApproved | OrderDenied) -> Mapping[UU
 
 def _admitted(state: Account, event: InputsAdmitted) -> Account:
     """Prices hold for one admission: the actor admits a symbol's last bar before each request, so a decision never leans on memory a restart loses."""
-    ahead = {(item.topic, item.partition): item.offset + 1 for item in event.inputs if item.topic != BARS.name}
+    ahead: dict[tuple[str, int], int] = {}
+    for item in event.inputs:
+        if item.topic != BARS.name:
+            where = item.topic, item.partition
+            ahead[where] = max(item.offset + 1, ahead.get(where, state.positions.get(where, 0)))
     if state.now is not None and event.time.date() > state.now.date():
         state = _without_old(state, event.time - REMEMBERED)
     return replace(state, now=_later(state, event.time), admissions=event.number, positions={**state.positions, **ahead}, prices={})

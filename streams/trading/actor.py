@@ -9,11 +9,11 @@ import asyncio
 import hashlib
 import json
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed
@@ -35,6 +35,7 @@ from streams.writer import StreamWriter
 TURN = 200                          # inputs handled in one batch; keeps it far below 1 MB
 WAITING = 10_000                    # log records that may wait in the mailbox
 PATIENCE = 5.0                      # seconds that requests wait for reconciliation at start, and it for the stream; then entries are denied
+BROKER_PART = "broker"              # of the role's health
 REPORT = 2.0                        # seconds between two looks at our own health
 RETRY = 1.0                         # seconds between attempts to read the broker's lists
 
@@ -51,7 +52,14 @@ class Connected:
     """The trade stream is (again) connected: what came in between is read from the broker's lists."""
 
 
+T = TypeVar("T")
 Mail = Arrival | Frame | Connected | BrokerAnswered | BrokerSnapshot
+
+
+def _slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """At most TURN at a time, so that one batch stays far below what the log takes."""
+    for first in range(0, len(items), TURN):
+        yield items[first:first + TURN]
 
 
 class Actor:
@@ -66,7 +74,8 @@ class Actor:
         self._room = asyncio.Event()
         self._held: deque[Arrival] = deque()                # requests that wait for reconciliation
         self._frames: deque[Frame] = deque()                # frames that wait for the answer to a submission in flight
-        self._in_flight = 0
+        self._in_flight: set[str] = set()                   # client ids of submissions that have no answer yet
+        self._sending = asyncio.Lock()                      # one submission at a time, so that the lease is checked right before it leaves
         self._opened = asyncio.get_running_loop().time()
         self._snapshots = 0                                 # asked for under this lease
 
@@ -97,9 +106,11 @@ class Actor:
         self.mail.put_nowait(Frame(body))
 
     def _connected(self) -> None:
+        self.role.ready(part=BROKER_PART)
         self.mail.put_nowait(Connected())
 
     def _lost(self, reason: str) -> None:
+        self.role.degraded(reason, part=BROKER_PART)
         ERRORS.labels(self.role.name, "stream", "retry").inc()
         self.role.log.warning("trade stream lost", reason=reason)
 
@@ -131,7 +142,7 @@ class Actor:
         self._start(self._snapshot(reason if self._snapshots > 1 else "start", self._snapshots))
 
     def _may_admit(self) -> bool:
-        return self.state.ready or self._patience_is_over()
+        return (self.state.ready and self.bars.complete) or self._patience_is_over()
 
     def _patience_is_over(self) -> bool:
         return asyncio.get_running_loop().time() - self._opened > PATIENCE
@@ -153,24 +164,32 @@ class Actor:
                     self._reconcile("reconnect")
                 case BrokerAnswered() | BrokerSnapshot():
                     said.append(item)
-        if not self._in_flight:
-            said += [self._streamed(frame) for frame in self._frames]
-            self._frames.clear()
-        if said:
-            arrivals += await self._record(said)        # one append for all: an answer and the frames that came with it
+        said += [self._streamed(self._frames.popleft()) for _ in range(self._ripe_frames())]
+        for words in _slices(said):
+            arrivals += await self._record(words)       # one append for an answer and the frames that came with it
         if not self._snapshots and self._patience_is_over():
             self._reconcile("start")
         if self._may_admit():
             arrivals += self._held
             self._held.clear()
-        if arrivals:
-            await self._admit(self._with_prices(arrivals))
+        for part in _slices(arrivals):
+            await self._admit(self._with_prices(part))
         await self._fire_timers()
 
     async def _keep_reporting(self) -> None:
         while True:
             await asyncio.sleep(REPORT)
             self._report()
+
+    def _ripe_frames(self) -> int:
+        """How many waiting frames may be written down: up to the first about an order whose submission is still in flight. Its answer comes first,
+        so that equal runs tell equal stories."""
+        ripe = 0
+        for frame in self._frames:
+            if any(client_id in frame.body for client_id in self._in_flight):
+                break
+            ripe += 1
+        return min(ripe, TURN)
 
     def _report(self) -> None:
         if self.trading.lease.held():
@@ -182,7 +201,7 @@ class Actor:
         elif self.state.ready:
             self.role.ready()
         self.role.details.update(
-            epoch=self.state.epoch, admitted=self.state.admissions, waiting=self.mail.qsize() + len(self._held), in_flight=self._in_flight,
+            epoch=self.state.epoch, admitted=self.state.admissions, waiting=self.mail.qsize() + len(self._held), in_flight=len(self._in_flight),
             in_doubt=sum(order.state in ("submitting", "unknown") for order in self.state.orders.values()), market_time=self.clock.now().isoformat())
 
     async def _record(self, events: Sequence[Event]) -> list[Arrival]:
@@ -238,22 +257,28 @@ class Actor:
     def _act(self, event: Event) -> None:
         match event:
             case OrderSubmitting():
-                self._in_flight += 1
+                self._in_flight.add(event.client_order_id)
                 self._start(self._submit(event))
             case TimerFired() if event.order_id in self.state.orders and self.state.orders[event.order_id].is_open:
                 self._start(self._look(event))
 
     async def _submit(self, order: OrderSubmitting) -> None:
         try:
-            await self.trading.hold()               # raises LeaseLost: a twin took over, this order is its business now
-            value = order.quantity * self.state.orders[order.order_id].price
-            answer = await self.broker.submit(order, value)
+            async with self._sending:
+                await self.trading.hold()           # raises LeaseLost: a twin took over, this order is its business now
+                if self.clock.now() > order.expires:
+                    answer = Answer("unsent", None, "", cause="too old when its turn came")     # frozen, or the log was away: never a late order
+                else:
+                    answer = await self.broker.submit(order, order.quantity * self.state.orders[order.order_id].price)
             await self.mail.put(self._answered("submit", order.order_id, order.client_order_id, order.sending, answer))
         finally:
-            self._in_flight -= 1
+            self._in_flight.discard(order.client_order_id)
 
     async def _look(self, fired: TimerFired) -> None:
         order = self.state.orders[fired.order_id]
+        if order.client_order_id in self._in_flight:
+            async with self._sending:               # nothing is proven absent while it is on its way
+                pass
         answer = await self.broker.lookup(order.client_order_id)
         number = int(fired.timer_id.rsplit("/", 1)[1])
         await self.mail.put(self._answered("lookup", order.order_id, order.client_order_id, number, answer))
@@ -264,8 +289,9 @@ class Actor:
                 listing = await self.broker.listing()
                 break
             except BrokerUnavailable as away:
-                self.role.degraded(str(away))
+                self.role.degraded(str(away), part=BROKER_PART)
                 await asyncio.sleep(RETRY)
+        self.role.ready(part=BROKER_PART)
         await self.mail.put(BrokerSnapshot.new(
             source=self._source, subject=self.state.name, time=self.clock.now(), tenure=self.state.epoch, number=number, reason=reason,
             orders=listing.orders, positions=listing.positions, account=listing.account))
@@ -298,7 +324,7 @@ class Actor:
     async def _adopt_limits(self) -> None:
         """The limits in force are an event; a start with other ones in the settings says so."""
         order_value = Decimal(self.settings.max_order_value)
-        age = Decimal(self.settings.command_ttl_s) * Decimal(str(max(1.0, self.settings.speed)))
+        age = Decimal(self.settings.command_ttl_s) * Decimal(str(max(1.0, self.settings.speed if self.settings.sim_url else 1.0)))
         held = self.state.limits
         if (held.max_order_value, held.max_age) == (order_value, timedelta(seconds=float(age))):
             return

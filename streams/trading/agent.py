@@ -23,7 +23,7 @@ from streams.trading.actor import Actor
 from streams.trading.alpaca import AlpacaBroker
 from streams.trading.clock import MarketClock
 from streams.trading.inbox import Inbox, LastBars, arrival
-from streams.trading.story import Story, StoryBroken, decisions, inputs_of, turns_of
+from streams.trading.story import Story, StoryBroken, decisions, inputs_of, torn, turns_of
 from streams.writer import StreamWriter
 
 RETRY = 1.0     # seconds between attempts at something that is away
@@ -98,8 +98,7 @@ async def _completed(log: EventLog, story: Story, trading: StreamWriter, role: R
     """Decide the last admitted inputs again: ids are equal, and what a crash kept from the log is appended now."""
     if story.last is None:
         return story.state
-    present = {event.id for event in story.last.decided}
-    missing = [event for event in decisions(story.last.before, await inputs_of(log, story.last.head)) if event.id not in present]
+    missing = torn(story.last, decisions(story.last.before, await inputs_of(log, story.last.head)))
     state = story.state
     if missing:
         role.log.warning("completing a torn batch", events=len(missing), head=str(story.last.head.id))
@@ -116,7 +115,7 @@ async def _unread_broker(log: EventLog, actor: Actor) -> None:
     async for batch in log.read({where: start}, until={where: (await log.ends([BROKER.name]))[where]}):
         for record in batch:
             if record.key == actor.state.name:
-                await actor.offer(arrival(record))
+                actor.mail.put_nowait(arrival(record))      # nobody drains it yet, so there is nothing to wait for
 
 
 async def _clock(role: Role, known: datetime | None) -> MarketClock:

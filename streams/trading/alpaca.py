@@ -112,7 +112,7 @@ class AlpacaBroker(Broker):
 
     def _hard_limit(self, order: OrderSubmitting, value: Decimal) -> str:
         """Judged in market time, so a feed at full speed is held to the same rate as a day."""
-        if value > self._settings.max_order_value:
+        if order.side == "buy" and value > self._settings.max_order_value:
             return f"order value {value:f} USD is over CATALYST_MAX_ORDER_VALUE {self._settings.max_order_value}"
         if len(self._sent) == self._sent.maxlen and order.time - self._sent[0] < MINUTE:
             return f"{len(self._sent)} orders were sent within a minute (CATALYST_MAX_ORDERS_A_MINUTE)"

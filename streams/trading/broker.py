@@ -11,7 +11,7 @@ from typing import Literal
 
 from schemas.trading import OrderSubmitting
 
-Outcome = Literal["accepted", "rejected", "found", "absent", "unknown"]
+Outcome = Literal["accepted", "rejected", "found", "absent", "unknown", "unsent"]
 
 
 @dataclass(frozen=True, slots=True)

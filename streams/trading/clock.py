@@ -27,9 +27,9 @@ class MarketClock:
             self._sealed, self._seen = minute, self._monotonic()
 
     def advance(self, due: datetime) -> None:
-        """Lockstep: the time of a timer that was served has come."""
-        if self.pace == "lockstep" and (self._sealed is None or due > self._sealed):
-            self._sealed = due
+        """A simulation: a timer was waited for, so its time has come, whether or not the market moved."""
+        if self.pace != "wall" and due > self.now():
+            self._sealed, self._seen = due, self._monotonic()
 
     def now(self) -> datetime:
         """Market time; a paced simulation runs on from its last seal, for two minutes at most."""

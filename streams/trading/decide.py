@@ -6,7 +6,7 @@ The actor (actor.py) appends what comes out, folds it with `evolve` and then act
 import hashlib
 import json
 from base64 import b32encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -137,13 +137,15 @@ def _after_answer(state: Account, said: BrokerAnswered) -> Sequence[Event]:
         return _refused(state, order, said)
     if said.outcome == "absent":
         return _absent(state, order, said)
+    if said.outcome == "unsent":
+        return _unsent(state, order, said)
     return _in_doubt(state, order, said, said.cause)
 
 
 def _refused(state: Account, order: Order, said: BrokerAnswered) -> Sequence[Event]:
     code, message = _reason(said.body)
-    if "client_order_id must be unique" in message:
-        return [_timer(state, order, said, "look", timedelta(0))]      # it had landed after all: look it up and adopt it
+    if "client_order_id must be unique" in message or (order.is_open and (order.sending > 1 or order.unknowns)):
+        return [_timer(state, order, said, "look", timedelta(0))]      # an earlier sending may have landed: look it up and adopt it
     if order.state not in ("submitting", "unknown"):
         return []
     return [OrderRejected.caused_by(said, **_about(state), order_id=order.order_id, client_order_id=order.client_order_id,
@@ -169,6 +171,13 @@ def _absent(state: Account, order: Order, said: BrokerAnswered) -> Sequence[Even
     return [_submit(state, order, said)]
 
 
+def _unsent(state: Account, order: Order, said: BrokerAnswered) -> Sequence[Event]:
+    """It never left. A first sending is over with that; behind a second one an earlier may still turn up, so the broker is asked."""
+    if order.sending > 1 or order.state != "submitting":
+        return [_timer(state, order, said, "look", timedelta(0))] if order.is_open else []
+    return [OrderExpired.caused_by(said, **_about(state), order_id=order.order_id, where="here", filled_quantity=Decimal(0))]
+
+
 def _in_doubt(state: Account, order: Order, said: BrokerAnswered, cause: str) -> Sequence[Event]:
     """The request may or may not have reached the broker: a state of its own, ended by evidence alone."""
     events: list[Event] = []
@@ -176,7 +185,8 @@ def _in_doubt(state: Account, order: Order, said: BrokerAnswered, cause: str) ->
         events.append(OrderUnknown.caused_by(said, **_about(state), order_id=order.order_id, client_order_id=order.client_order_id,
                                              number=order.unknowns + 1, cause=cause))
     if order.is_open:
-        events.append(_timer(state, order, said, "look", timedelta(seconds=LOOKS[min(order.unknowns, len(LOOKS) - 1)])))
+        wait = WATCH if order.state == "working" else timedelta(seconds=LOOKS[min(order.unknowns, len(LOOKS) - 1)])
+        events.append(_timer(state, order, said, "look", wait))
     return events
 
 
@@ -218,7 +228,12 @@ def _timer(state: Account, order: Order, cause: Event, purpose: str, wait: timed
 def _reconcile(state: Account, snapshot: BrokerSnapshot) -> Sequence[Event]:
     """The broker's lists against the log: missing news become events, doubt becomes a look, and the account announces itself ready."""
     events: list[Event] = []
-    after, shown = state, [read_order(order) for order in json.loads(snapshot.orders)]
+    after = state
+    try:
+        shown = [read_order(order) for order in _listed(snapshot.orders)]
+        theirs = _held(snapshot)
+    except (Unreadable, ValueError, KeyError, TypeError, ArithmeticError):
+        return []               # a list that cannot be read proves nothing: no entries until one can
     for said in shown:
         if after.by_client_id(said.client_order_id) is None and said.status in ("filled", "canceled", "expired", "rejected", "replaced"):
             continue            # somebody's finished business from before this log began
@@ -234,13 +249,24 @@ def _reconcile(state: Account, snapshot: BrokerSnapshot) -> Sequence[Event]:
     if not after.ready:
         events.append(AccountReady.caused_by(
             snapshot, **_about(state), epoch=state.epoch, open_orders=len(after.open_orders),
-            positions=sum(1 for holding in after.holdings.values() if holding.quantity), differences=_differences(after, snapshot)))
+            positions=sum(1 for holding in after.holdings.values() if holding.quantity), differences=_named(after, theirs)))
     return events
 
 
-def _differences(state: Account, snapshot: BrokerSnapshot) -> tuple[str, ...]:
+def _held(snapshot: BrokerSnapshot) -> Mapping[str, Decimal]:
+    """The shares that the broker holds, by symbol."""
+    return {str(row["symbol"]): Decimal(str(row["qty"])) for row in _listed(snapshot.positions)}
+
+
+def _listed(text: str) -> list[Any]:
+    rows = json.loads(text)
+    if not isinstance(rows, list):
+        raise Unreadable(f"not a list: {text[:100]}")
+    return rows
+
+
+def _named(state: Account, theirs: Mapping[str, Decimal]) -> tuple[str, ...]:
     """Where broker and log hold different shares, in words."""
-    theirs = {str(row["symbol"]): Decimal(str(row["qty"])) for row in json.loads(snapshot.positions)}
     ours = {symbol: holding.quantity for symbol, holding in state.holdings.items() if holding.quantity}
     return tuple(f"{symbol}: broker {theirs.get(symbol, Decimal(0)):f}, log {ours.get(symbol, Decimal(0)):f}"
                  for symbol in sorted(theirs.keys() | ours.keys()) if theirs.get(symbol, Decimal(0)) != ours.get(symbol, Decimal(0)))

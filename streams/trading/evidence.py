@@ -17,6 +17,7 @@ from streams.trading.order import Happening, ImpossibleMove, Order, move
 Road = Literal["stream", "answer", "lookup", "snapshot"]
 # The broker's words that end an order. Every other status, also one we never heard of, means that it still has it.
 ENDINGS: Mapping[str, Happening] = {"canceled": "cancelled", "expired": "expired", "rejected": "rejected"}
+BURIED = ("expired", "rejected")        # ended here without the broker ever having shown the order
 
 
 class Unreadable(ValueError):
@@ -59,7 +60,7 @@ def conclude(state: Account, order: Order, said: BrokerOrder, cause: Event, road
     about: dict[str, Any] = {"source": f"/account/{state.name}", "subject": state.name, "time": state.at(), "order_id": order.order_id}
     where = order.state
     try:
-        if where in ("submitting", "unknown") or (where == "expired" and not order.broker_order_id and said.status not in ENDINGS):
+        if where in ("submitting", "unknown") or (where in BURIED and not order.broker_order_id and _lives(order, said)):
             events.append(OrderAccepted.caused_by(cause, client_order_id=order.client_order_id, broker_order_id=said.broker_order_id,
                                                   broker_status=said.status, **about))
             where = move(where, "accepted")
@@ -72,11 +73,16 @@ def conclude(state: Account, order: Order, said: BrokerOrder, cause: Event, road
             where = move(where, ending)
             events.append(_ending(ending, order, said, cause, about))
     except ImpossibleMove as contradiction:
-        return [AccountHalted.caused_by(
+        return [*events, AccountHalted.caused_by(       # what was real before the contradiction stays booked
             cause, source=about["source"], subject=state.name, time=about["time"], epoch=state.epoch, code="IMPOSSIBLE_MOVE",
             message=f"{contradiction} (order {order.client_order_id}, broker says {said.status}, filled {said.filled:f}, by {road}). "
                     "No new entries are taken; exits pass. Compare the order at the broker and on catalyst.broker.")]
     return events
+
+
+def _lives(order: Order, said: BrokerOrder) -> bool:
+    """Whether the broker has, or has filled, an order that we had given up."""
+    return said.status not in ENDINGS or said.filled > order.filled
 
 
 def _fill(order: Order, said: BrokerOrder, cause: Event, road: Road, about: dict[str, Any]) -> FillRecorded:

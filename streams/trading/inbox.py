@@ -47,6 +47,7 @@ class LastBars:
 
     def __init__(self) -> None:
         self._last: dict[str, Record] = {}
+        self.complete = False       # whether what was on the log at the start has been read: before that a last bar may be an old one
 
     def note(self, record: Record) -> None:
         self._last[record.key] = record
@@ -66,6 +67,7 @@ class Inbox:
     def __init__(self, role: Role, log: EventLog, account: str, feed: str, bars: LastBars, deliver: Callable[[Arrival], Awaitable[None]],
                  now: Callable[[], datetime]) -> None:
         self.role, self.log, self.account, self.feed, self.bars, self.deliver = role, log, account, feed, bars, deliver
+        self._ahead: dict[TopicPartition, int] = {}     # bar partitions that are still being read to where they ended at the start
         self._now = now         # wall time, for the lag alone
         self._epoch = 0         # of the market writer; what an older one says means nothing
 
@@ -73,6 +75,8 @@ class Inbox:
         """Where to read on: behind what the account admitted; bars a bounded way back. Raises LogUnavailable."""
         begins, ends = await self.log.begins([COMMANDS.name, CLOCK.name, BARS.name]), await self.log.ends([BARS.name])
         starts = Offsets({where: max(begin, ends[where] - REACH) for where, begin in begins.items() if where.topic == BARS.name})
+        self._ahead = {where: end for where, end in ends.items() if starts[where] < end}
+        self.bars.complete = not self._ahead
         for topic, key in ((COMMANDS.name, self.account), (CLOCK.name, self.feed)):
             where = TopicPartition(topic, self.log.partition_of(topic, key))
             starts[where] = positions.get(where, begins[where])
@@ -84,9 +88,17 @@ class Inbox:
             self._measure(batch)
             for record in batch:
                 if record.topic == BARS.name:
-                    self.bars.note(record)
+                    self._note(record)
                 elif record.key == (self.account if record.topic == COMMANDS.name else self.feed):
                     await self._hand_over(record)
+
+    def _note(self, record: Record) -> None:
+        self.bars.note(record)
+        if not self.bars.complete:
+            where = TopicPartition(record.topic, record.partition)
+            if record.offset + 1 >= self._ahead.get(where, 0):
+                self._ahead.pop(where, None)
+                self.bars.complete = not self._ahead
 
     def _measure(self, batch: Sequence[Record]) -> None:
         """How far behind the log's end this batch stood when it was read."""

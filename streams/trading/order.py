@@ -42,6 +42,10 @@ MOVES: Mapping[tuple[State, Happening], State] = {
     ("expired",    "accepted"):      "working",      # we let it lapse and it turns up at the broker: a paused process woke up
     ("expired",    "cancelled"):     "expired",      # we had let it lapse; the broker's own ending adds nothing
     ("cancelled",  "expired"):       "cancelled",    # both endings were told; the first holds
+    ("expired",    "rejected"):      "expired",      # the same, in other words
+    ("rejected",   "accepted"):      "working",      # an earlier sending of the same id had landed: the refusal was of its twin
+    ("rejected",   "partly_filled"): "rejected",     # refused later, but some of it was filled: real shares
+    ("rejected",   "filled"):        "filled",
     ("expired",    "partly_filled"): "expired",      # the last fill of the day came after its expiry notice
     ("expired",    "filled"):        "filled",
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from schemas.envelope import Event
 from schemas.market import Bar
 from schemas.topics import TRADING
-from schemas.trading import Admitted, InputsAdmitted, LeaseTaken, LimitsSet, TimerFired
+from schemas.trading import AccountHalted, Admitted, InputsAdmitted, LeaseTaken, LimitsSet, TimerFired
 from streams.log import EventLog, LogCut, TopicPartition
 from streams.log.chain import Chain, Verdict
 from streams.trading.account import Account, evolve
@@ -96,7 +96,28 @@ def decisions(state: Account, inputs: Sequence[tuple[Admitted | None, Input]]) -
     for place, given in inputs:
         if isinstance(given, Bar):
             state = evolve(state, given)
-        for event in decide(state, place, given):
+        for event in _decided(state, place, given):
             state = evolve(state, event)
             decided.append(event)
     return decided
+
+
+def _decided(state: Account, place: Admitted | None, given: Input) -> Sequence[Event]:
+    """`decide`; an input that no rule can take halts the account instead of killing every process that meets it."""
+    try:
+        answer = decide(state, place, given)
+        after = state
+        for event in answer:
+            after = evolve(after, event)
+        return answer
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as defect:
+        what = f"{given.type} {given.id}" if isinstance(given, Event) else "a record that cannot be read"
+        return [AccountHalted.new(source=f"/account/{state.name}", subject=state.name, time=state.at(), epoch=state.epoch, code="UNDECIDABLE",
+                                  message=f"{what} cannot be decided: {type(defect).__name__}: {defect}. No new entries are taken; exits pass.")]
+
+
+def torn(turn: Turn, again: Sequence[Event]) -> Sequence[Event]:
+    """What a crash kept from the log: the rest of a batch whose recorded part is how it begins. Another decision is never put behind a recorded one."""
+    ids = [event.id for event in again]
+    recorded = [event.id for event in turn.decided]
+    return again[len(recorded):] if recorded == ids[:len(recorded)] else ()

@@ -258,3 +258,39 @@ def test_equal_stories_give_equal_events_to_the_byte():
         return [encode(event) for event in story.log]
 
     assert tell() == tell()
+
+
+def test_an_order_too_old_when_its_turn_came_expires_and_never_left():
+    story = submitted()
+    assert kinds(story.later(3600).hear(answered(story, "unsent", status=None, cause="too old"), "catalyst.broker")) == ["order.expired"]
+    assert story.order.state == "expired"
+
+
+def test_a_refusal_of_a_second_sending_proves_nothing_about_the_first():
+    story, second = doubted_and_absent()
+    story.fire(second)
+    story.hear(answered(story, "absent", request="lookup", status=404, number=2), "catalyst.broker")
+    text = '{"code": 40310000, "message": "insufficient buying power"}'
+    assert kinds(story.hear(answered(story, "rejected", text, status=403, number=2), "catalyst.broker")) == ["timer.set"]
+    assert story.order.is_open
+
+
+def test_a_rejected_order_that_turns_up_filled_is_booked():
+    story = submitted()
+    story.hear(answered(story, "rejected", '{"code": 1, "message": "no"}', status=403), "catalyst.broker")
+    assert kinds(story.hear(streamed(story, "filled", "10"), "catalyst.broker")) == ["order.accepted", "fill.recorded"]
+    assert story.state.holdings["AAPL"].quantity == 10
+
+
+@pytest.mark.parametrize("orders", ["{}", "[{}]", "not json", '[{"id": 1}]'])
+def test_a_list_that_cannot_be_read_announces_nothing_and_kills_nobody(orders):
+    story = unready(Story())
+    spoilt = snapshot(story).model_copy(update={"orders": orders})
+    assert story.hear(spoilt, "catalyst.broker") == []
+    assert not story.state.ready
+
+
+def test_an_exit_may_be_of_any_size():
+    story = working()
+    story.hear(streamed(story, "filled", "10"), "catalyst.broker")
+    assert kinds(story.hear(request("sell", "10", key="out"), price="100000")) == ["order.approved", "order.submitting"]

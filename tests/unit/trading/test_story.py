@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from streams.log import Message
 from streams.log.chain import Chain
 from streams.log.memory import MemoryLog
 from streams.trading.audit import replay
-from streams.trading.story import Story, StoryBroken, decisions, inputs_of, turns_of
+from streams.trading.story import Story, StoryBroken, decisions, inputs_of, torn, turns_of
 
 from .conftest import NOON, bar, request
 
@@ -99,3 +100,13 @@ async def test_what_a_writer_says_after_its_lease_is_over_means_nothing():
                               recordedtime=NOON, runid="zombie")
     await written.log.append(TRADING.name, [message])
     assert (await written.story()).state.limits.version == 0
+
+
+async def test_another_decision_is_never_put_behind_a_recorded_one():
+    written = await Written().taken()
+    await written.admitted_request()
+    approved, submitting = await decided_from(written)
+    await written.add(approved.model_copy(update={"id": request(key="another").id}))
+    story = await written.story()
+    assert torn(story.last, [approved, submitting]) == ()
+    assert torn(replace(story.last, decided=(approved,)), [approved, submitting]) == [submitting]
