@@ -24,6 +24,7 @@ from streams.market.simulation import Simulation, beginning
 from streams.market.tape import Rules
 from streams.role import Role
 from streams.role import run as run_role
+from streams.witness import check_whole
 from streams.writer import StreamWriter
 
 RETRY = 1.0                             # s between attempts to reach a log that is away at start
@@ -83,6 +84,7 @@ async def work(role: Role) -> None:
 async def _tenure(role: Role, log: EventLog, rules: Rules, securities: Securities, simulation: Simulation | None) -> None:
     """One lease from its taking to its loss."""
     settings = role.settings
+    await check_whole(log, settings.database_url.get_secret_value(), (CLOCK.name, BARS.name))
     lease = await Lease.acquire(log, CLOCK.name, rules.feed, holder=role.instance, database_url=settings.database_url.get_secret_value(),
                                 clock=wall, runid=role.instance, waiting=role.degraded)
     try:

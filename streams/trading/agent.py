@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import httpx
 
 from schemas.settings import Settings
-from schemas.topics import BROKER, TRADING
+from schemas.topics import BROKER, COMMANDS, TRADING
 from streams.lease import Lease, LeaseLost
 from streams.log import EventLog, LogCut, LogUnavailable, TopicPartition
 from streams.log.chain import Chain
@@ -24,6 +24,7 @@ from streams.trading.alpaca import AlpacaBroker
 from streams.trading.clock import MarketClock
 from streams.trading.inbox import Inbox, LastBars, arrival
 from streams.trading.story import Story, StoryBroken, decisions, inputs_of, torn, turns_of
+from streams.witness import check_whole
 from streams.writer import StreamWriter
 
 RETRY = 1.0     # seconds between attempts at something that is away
@@ -64,6 +65,7 @@ async def _tenures(role: Role, log: EventLog) -> None:
 async def _tenure(role: Role, log: EventLog) -> None:
     """One lease from its taking to its loss."""
     settings = role.settings
+    await check_whole(log, settings.database_url.get_secret_value(), (TRADING.name, BROKER.name, COMMANDS.name))
     lease = await Lease.acquire(log, TRADING.name, settings.account, holder=role.instance, database_url=settings.database_url.get_secret_value(),
                                 clock=wall, runid=role.instance, waiting=role.degraded)
     try:
