@@ -76,7 +76,7 @@ class Reads:
                                               differences=[clean(text) for text in row.differences] or None) for row in await self._queries.accounts()]
             pipeline = [answers.Stage(stage=row.stage, detail=row.detail, last_event_at=row.last_event_at, day=row.day.isoformat(), count=row.count)
                         for row in await self._queries.pipeline()]
-            lags = await self._lags(ends)
+            lags = await self._lags(ends, problems)
         except ReadModelsUnavailable as error:
             problems.append(f"READS_UNAVAILABLE: {error}. execute_trade still works.")
         problems += [f"account {row.account} is {row.state}: {row.code or 'not ready yet'}" for row in accounts or () if row.state != "ready"]
@@ -115,7 +115,7 @@ class Reads:
         return answers.Freshness(as_of=reach.last_at if reach else None, market_minute=self._stories.minute, lag_events=lag,
                                  lag_s=_age(reach.last_at) if lag and reach else None)
 
-    async def _lags(self, ends: Offsets | None) -> list[answers.TopicLag] | None:
+    async def _lags(self, ends: Offsets | None, problems: list[str]) -> list[answers.TopicLag] | None:
         reaches = await self._queries.reaches()
         if ends is None:
             return None
@@ -123,7 +123,10 @@ class Reads:
         rows = []
         for topic in sorted({place.topic for place in applied}):
             places = [place for place in ends if place.topic == topic]
-            lag = sum(max(0, ends[place] - (applied[place].next_offset if place in applied else 0)) for place in places)
+            behind = {place: ends[place] - (applied[place].next_offset if place in applied else 0) for place in places}
+            lag = sum(max(0, events) for events in behind.values())
+            problems += [f"LOG_CUT: {topic} partition {place.partition} is {-events} events shorter than what the read models have seen: it was truncated "
+                         "or replaced. Nothing told here can be trusted; see `catalyst status`." for place, events in behind.items() if events < 0]
             newest = max((at for place in places if place in applied and (at := applied[place].last_at)), default=None)
             rows.append(answers.TopicLag(topic=topic, lag_events=lag, as_of=newest, lag_s=_age(newest) if lag else None))
         return rows
