@@ -164,3 +164,20 @@ def test_a_paced_clock_reaches_every_timer_that_was_waited_for(due: datetime):
     clock.seal(NOON)
     clock.advance(due)
     assert clock.wait(due, in_doubt=True) == 0
+
+
+async def test_frames_that_waited_behind_an_answer_are_all_written_down_when_it_comes(running: Running):
+    running.broker.hanging["MSFT"] = asyncio.Event()
+    await running.ask(request(symbol="MSFT", key="first"))
+    (sent,) = [event for event in await running.until("order.submitting") if isinstance(event, OrderSubmitting)]
+    for number in range(450):
+        running.broker.heard(json.dumps({"data": {"event_id": f"burst-{number}", "about": sent.client_order_id}}))
+    while not running.actor.mail.empty():       # noqa: ASYNC110 - a queue has no event for being drained
+        await asyncio.sleep(0)
+    running.broker.hanging["MSFT"].set()
+    place, seen = TopicPartition(BROKER.name, running.log.partition_of(BROKER.name, "paper")), 0
+    async with asyncio.timeout(10):
+        async for batch in running.log.read({place: 0}):
+            seen += sum(b"burst-" in record.value for record in batch)
+            if seen == 450:
+                break
