@@ -212,8 +212,9 @@ async def test_alpaca_pys_streams_come_back_after_the_exchange_was_killed(exchan
     stream.subscribe_bars(bars.put, "AAPL")
     async with running(stream, exchange, bars=1):
         await call(exchange.advance)
+        before = await taken(bars, 1)           # in hand: what a killed exchange had not sent yet is lost, as with any socket
         exchange.kill()
         exchange.start()
         assert (await call(exchange.sim, "clients", bars=1, wait=LONG))["bars"] == 1
         await call(exchange.advance)
-        assert [bar.timestamp.minute for bar in await taken(bars, 2)] == [30, 31]
+        assert [bar.timestamp.minute for bar in before + await taken(bars, 1)] == [30, 31]
