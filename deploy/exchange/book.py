@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from uuid import UUID, uuid5
 
-from .sessions import is_open
+from .sessions import NEW_YORK, is_open
 
 NAMESPACE = UUID("6f0e4a1c-52c5-5d0a-9a76-3c1f7f0e8b21")    # everything named by this exchange; never change it
 ZERO = Decimal(0)
@@ -71,6 +71,28 @@ class Order:
         if not self.executions:
             return None
         return sum((e.qty * e.price for e in self.executions), ZERO) / self.filled
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A trade as account activities tell it. `leaves_qty` is what the order had still open right after it."""
+
+    activity_id: str            # begins with New York time, as Alpaca's do: never parse a time from it
+    order_id: UUID
+    symbol: str
+    side: str
+    price: Decimal
+    qty: Decimal
+    cum_qty: Decimal
+    leaves_qty: Decimal
+    at: datetime
+
+    @classmethod
+    def of(cls, order: Order, trade: Execution) -> Fill:
+        """`order` as it is right after the trade."""
+        stamp = trade.at.astimezone(NEW_YORK).strftime("%Y%m%d%H%M%S%f")[:17]
+        return cls(f"{stamp}::{trade.id}", order.id, order.symbol, order.side, trade.price, trade.qty, trade.cumulative,
+                   order.qty - trade.cumulative, trade.at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,17 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from . import engine
 from .bell import Bell
-from .book import Order, Rules, State
-from .engine import Advance, Cancel, Command, Event, MinuteHappened, OrderReceived
+from .book import Fill, Order, Rules, State
+from .engine import Advance, Cancel, Command, Event, MinuteHappened, OrderFilled, OrderReceived
 from .feed import MINUTE, Bar, Feed, rfc3339
 from .journal import Journal, JournalFull, encode
 from .orders import read_order
@@ -57,9 +58,11 @@ class Exchange:
         self.moved = Bell()                         # rings when a minute has happened, and when the exchange closes
         self._tick = 0.0                            # monotonic second at which the last minute happened
         self.closing = False
+        self._fills: list[Fill] = []
+        self._equity: list[tuple[datetime, Decimal]] = []       # of every minute but the last
         self.state = engine.begin(seed, rules, frozenset(feed.symbols), feed.start(0))
         for event in journal.replay(self._bars_of):
-            self.state = engine.evolve(self.state, event)
+            self._happen(event)
 
     @staticmethod
     def identity(feed: Feed, rules: Rules, seed: int) -> dict[str, Any]:
@@ -97,6 +100,18 @@ class Exchange:
         if index is None:
             raise OutOfStep(f"the feed has no minute that ends at {_name(after)}")
         return index + 1
+
+    # what has been
+
+    def fills(self) -> Sequence[Fill]:
+        """Every trade so far, oldest first: what activities are made of. Not to be changed."""
+        return self._fills
+
+    def equity_history(self) -> list[tuple[datetime, Decimal]]:
+        """The end of every finished minute and the account's equity in USD at its closes, with all that was traded before the next
+        minute; oldest first. The last entry is the account as it is now."""
+        last = self.state.minute
+        return self._equity if last is None else [*self._equity, (last, self.state.equity)]
 
     # time
 
@@ -159,9 +174,17 @@ class Exchange:
             sys.stderr.flush()
             os._exit(74)
         for event in events:
-            self.state = engine.evolve(self.state, event)
+            self._happen(event)
             self._tell(event, self.state)
         return events
+
+    def _happen(self, event: Event) -> None:
+        """Fold what is on the journal, and keep what queries of the past are answered from."""
+        if isinstance(event, MinuteHappened) and self.state.minute is not None:
+            self._equity.append((self.state.minute, self.state.equity))
+        self.state = engine.evolve(self.state, event)
+        if isinstance(event, OrderFilled):
+            self._fills.append(Fill.of(self.state.orders[event.order_id], event.execution))
 
     def _tell(self, event: Event, state: State) -> None:
         if isinstance(event, MinuteHappened):
