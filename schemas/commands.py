@@ -9,6 +9,8 @@ from pydantic import Field
 from schemas.envelope import Event, UtcTime, event_id
 
 Side = Literal["buy", "sell"]
+Price = Annotated[Decimal, Field(gt=0)]
+Key = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class TradeRequested(Event, type="trade.requested.v1", identity=("subject", "idempotency_key")):
@@ -17,17 +19,102 @@ class TradeRequested(Event, type="trade.requested.v1", identity=("subject", "ide
     symbol: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9.]{0,9}$")]
     side: Side
     quantity: Annotated[Decimal, Field(gt=0)]       # shares
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=128)]
+    idempotency_key: Key
     actor: str                          # who asked: token subject, person or program
     reason: str                         # why, in the asker's words; untrusted text
     expires: UtcTime                    # after this an unsent order is never sent
+    limit_price: Price | None = None    # USD; absent: a market order
+    stop_price: Price | None = None     # USD, of the protective stop; absent on an entry: risk places it
+    target_price: Price | None = None   # USD, of the take-profit; absent: none
+    signal_id: UUID | None = None       # the signal it follows
 
 
 class SecuritiesRequested(Event, type="securities.requested.v1", identity=("subject", "idempotency_key")):
     """Somebody asked that the broker's list of securities be read again; `subject` is `system`. Empty `symbols` means all that are traded."""
 
     symbols: tuple[str, ...]
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=128)]
+    idempotency_key: Key
+    actor: str
+    reason: str
+
+
+class CancelRequested(Event, type="cancel.requested.v1", identity=("subject", "idempotency_key")):
+    """Somebody wants an order of the account cancelled; its bracket goes with it, and a position left without a stop gets a new one."""
+
+    order_id: UUID
+    idempotency_key: Key
+    actor: str
+    reason: str
+
+
+class StopMoveRequested(Event, type="stop.move_requested.v1", identity=("subject", "idempotency_key")):
+    """Somebody wants the protective stop of a position elsewhere. Closer to the price is immediate; farther away is refused."""
+
+    symbol: str
+    stop_price: Price
+    idempotency_key: Key
+    actor: str
+    reason: str
+
+
+class EmergencyStopRequested(Event, type="emergency.stop_requested.v1", identity=("subject", "idempotency_key")):
+    """Cancel everything, flatten everything, halt. Nothing can refuse it."""
+
+    idempotency_key: Key
+    actor: str
+    reason: str
+
+
+class LimitsChangeRequested(Event, type="limits.change_requested.v1", identity=("subject", "idempotency_key")):
+    """Somebody wants other risk parameters, by command or by editing the file. Tightening is immediate, loosening waits for an approval."""
+
+    changes: tuple[tuple[str, str], ...]    # (name, new value)
+    origin: Literal["start", "file", "command"]
+    idempotency_key: Key
+    actor: str
+    reason: str
+
+
+class ResumeRequested(Event, type="resume.requested.v1", identity=("subject", "idempotency_key")):
+    """Somebody wants a halt or an emergency stop lifted; it waits for an approval on the host."""
+
+    idempotency_key: Key
+    actor: str
+    reason: str
+
+
+class ApprovalGiven(Event, type="approval.given.v1", identity=("subject", "idempotency_key")):
+    """`catalyst approve ID`, typed on the host. The gateway has no way to say this."""
+
+    approval_id: str
+    idempotency_key: Key
+    actor: str                          # the host's user
+
+
+class CycleControlRequested(Event, type="cycle.control_requested.v1", identity=("subject", "idempotency_key")):
+    """Start, stop, pause or resume the account's day."""
+
+    action: Literal["start", "stop", "pause", "resume"]
+    how: Literal["graceful", "halt", "liquidate"] = "graceful"      # of a stop
+    idempotency_key: Key
+    actor: str
+    reason: str
+
+
+class ModeChangeRequested(Event, type="mode.change_requested.v1", identity=("subject", "idempotency_key")):
+    """Who shall act on signals."""
+
+    mode: Literal["autonomous", "advisory", "simulation"]
+    idempotency_key: Key
+    actor: str
+    reason: str
+
+
+class ScanRequested(Event, type="scan.requested.v1", identity=("subject", "idempotency_key")):
+    """Somebody, or the day's plan, wants a scan; `subject` is `system`."""
+
+    universe: int | None                # symbols to consider; absent: the default
+    idempotency_key: Key
     actor: str
     reason: str
 
@@ -37,4 +124,7 @@ def command_id(account: str, idempotency_key: str) -> UUID:
     return event_id(TradeRequested.kind(), account, idempotency_key)
 
 
-EVENTS = (TradeRequested, SecuritiesRequested)
+EVENTS = (
+    TradeRequested, SecuritiesRequested, CancelRequested, StopMoveRequested, EmergencyStopRequested, LimitsChangeRequested, ResumeRequested,
+    ApprovalGiven, CycleControlRequested, ModeChangeRequested, ScanRequested,
+)

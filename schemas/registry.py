@@ -7,14 +7,17 @@ To add a type: declare it in its family, list it in the family's EVENTS, name it
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from schemas import broker, commands, market, parked, reference, trading
+from schemas import analysis, broker, commands, cycle, market, parked, reference, risk, trading
 from schemas.envelope import Event
 
 FAMILIES = {
     "market": market.EVENTS,
     "reference": reference.EVENTS,
     "commands": commands.EVENTS,
+    "analysis": analysis.EVENTS,
     "trading": trading.EVENTS,
+    "risk": risk.EVENTS,
+    "cycle": cycle.EVENTS,
     "broker": broker.EVENTS,
     "parked": parked.EVENTS,
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from schemas import broker, commands, market, parked, reference, trading
+from schemas import analysis, broker, commands, cycle, market, parked, reference, risk, trading
 from schemas.envelope import Event
 
 
@@ -47,13 +47,16 @@ CLOCK = Topic(
     (trading.LeaseTaken, market.SessionOpened, market.MinuteSealed, market.SessionClosed), single_writer=True,
     doc="The market's clock: sessions, and which minutes are complete.")
 REFERENCE = Topic(
-    "catalyst.reference", "symbol", 3, (reference.SecurityListed,),
+    "catalyst.reference", "symbol", 3, reference.EVENTS,
     doc="What is known about securities apart from their prices.")
+SIGNALS = Topic(
+    "catalyst.signals", "symbol", 6, analysis.EVENTS,
+    doc="What the analysis found: signals to act on.")
 COMMANDS = Topic(
-    "catalyst.commands", "account", 3, (commands.TradeRequested, commands.SecuritiesRequested), fsync=True,
+    "catalyst.commands", "account", 3, commands.EVENTS, fsync=True,
     doc="What people and Claude asked for; `system` is the key of what concerns no account.")
 TRADING = Topic(
-    "catalyst.trading", "account", 3, trading.EVENTS, fsync=True, single_writer=True,
+    "catalyst.trading", "account", 3, (*trading.EVENTS, *risk.EVENTS, *cycle.EVENTS), fsync=True, single_writer=True,
     doc="The account's one story in one total order.")
 BROKER = Topic(
     "catalyst.broker", "account", 3, broker.EVENTS, fsync=True, single_writer=True,
@@ -65,4 +68,4 @@ DLQ = Topic(
     "catalyst.dlq", "original key", 3, (parked.EventParked, parked.DeadLetterReplayed), retention=timedelta(days=90),
     doc="What could not be handled, with where it came from and why.")
 
-TOPICS: Mapping[str, Topic] = {topic.name: topic for topic in (BARS, CLOCK, REFERENCE, COMMANDS, TRADING, BROKER, RUNS, DLQ)}
+TOPICS: Mapping[str, Topic] = {topic.name: topic for topic in (BARS, CLOCK, REFERENCE, SIGNALS, COMMANDS, TRADING, BROKER, RUNS, DLQ)}
