@@ -203,15 +203,16 @@ class Lease:
         self._keeper = self._loop.create_task(self._keep(), name=f"lease {self.topic} {self.key}")
 
     @classmethod
-    async def acquire(cls, events: EventLog, topic: str, key: str, *, holder: str, database_url: str | None, clock: Callable[[], datetime],
-                      runid: str | None = None, waiting: Callable[[str], None] = lambda reason: None) -> "Lease":
+    async def acquire(cls, events: EventLog, topic: str, key: str, *, holder: str, clock: Callable[[], datetime], database_url: str | None = None,
+                      lock: AdvisoryLock | None = None, runid: str | None = None, waiting: Callable[[str], None] = lambda reason: None) -> "Lease":
         """Wait for the right to write this key's stream and return it; `waiting` is told why it takes time (for the health page).
 
         `holder` names the instance; the start is added here, so an instance that came back is never taken for the one that was frozen. Without
         Postgres (None or away) a lone instance goes on; one that met another waits for Postgres, or for PATIENCE seconds of quiet on the stream.
+        `lock` beats `database_url`: a simulation hands in its own.
         Raises LogCut, codec.UnknownType, and RuntimeError where the log refuses the record. Broker outages are waited out.
         """
-        stream, lock = Stream(events, topic, key), AdvisoryLock(database_url, f"{topic}/{key}")
+        stream, lock = Stream(events, topic, key), lock or AdvisoryLock(database_url, f"{topic}/{key}")
         holder = f"{holder}@{clock():%Y%m%dT%H%M%S.%fZ}"
         try:
             while True:

@@ -5,13 +5,14 @@ Start order (design): lease, fold, reconcile with the broker, announce ready, co
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import httpx
 
 from schemas.settings import Settings
 from schemas.topics import BROKER, COMMANDS, TRADING
-from streams.lease import Lease, LeaseLost
+from streams.lease import AdvisoryLock, Lease, LeaseLost
 from streams.log import EventLog, LogCut, LogUnavailable, TopicPartition
 from streams.log.chain import Chain
 from streams.log.kafka import KafkaLog
@@ -21,6 +22,7 @@ from streams.role import run as run_role
 from streams.trading.account import Account, evolve
 from streams.trading.actor import Actor
 from streams.trading.alpaca import AlpacaBroker
+from streams.trading.broker import Broker
 from streams.trading.clock import MarketClock
 from streams.trading.inbox import Inbox, LastBars, arrival
 from streams.trading.story import Story, StoryBroken, decisions, inputs_of, torn, turns_of
@@ -35,6 +37,27 @@ def wall() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """All that a tenure meets outside of itself. Live it is Kafka, PostgreSQL and the broker; a simulation hands in its own and runs the very same tenure."""
+
+    log: EventLog
+    lock: Callable[[], AdvisoryLock]                            # who tries for the lease
+    witness: Callable[[], Awaitable[None]]                      # raises LogCut where the log is not what the read models have seen
+    broker: Callable[[], Broker]                                # one adapter a tenure
+    clock: Callable[[datetime | None], Awaitable[MarketClock]]  # from the market time that the account's story knows
+    wall: Callable[[], datetime]
+
+
+def surroundings(role: Role, log: EventLog) -> Surroundings:
+    """The real ones."""
+    url = role.settings.database_url.get_secret_value()
+    return Surroundings(
+        log, lock=lambda: AdvisoryLock(url, f"{TRADING.name}/{role.settings.account}"),
+        witness=lambda: check_whole(log, url, (TRADING.name, BROKER.name, COMMANDS.name)),
+        broker=lambda: AlpacaBroker(role.settings), clock=lambda known: _clock(role, known), wall=wall)
+
+
 def run(settings: Settings) -> int:
     """Entry point of the role."""
     return run_role("trading", settings, work)
@@ -46,15 +69,16 @@ async def work(role: Role) -> None:
     await _patiently(role, log.start, "the log")
     try:
         async with recorded(role, log):
-            await _tenures(role, log)
+            await tenures(role, surroundings(role, log))
     finally:
         await log.stop()
 
 
-async def _tenures(role: Role, log: EventLog) -> None:
+async def tenures(role: Role, around: Surroundings) -> None:
+    """One tenure after the other, for ever; a story that is broken or a log that was cut halts instead."""
     while True:
         try:
-            await _tenure(role, log)
+            await _tenure(role, around)
         except* LeaseLost as lost:
             role.degraded(f"lease lost: {lost.exceptions[0]}")
         except* (LogCut, StoryBroken) as broken:
@@ -62,21 +86,21 @@ async def _tenures(role: Role, log: EventLog) -> None:
             await role.stopping.wait()
 
 
-async def _tenure(role: Role, log: EventLog) -> None:
+async def _tenure(role: Role, around: Surroundings) -> None:
     """One lease from its taking to its loss."""
-    settings = role.settings
-    await check_whole(log, settings.database_url.get_secret_value(), (TRADING.name, BROKER.name, COMMANDS.name))
-    lease = await Lease.acquire(log, TRADING.name, settings.account, holder=role.instance, database_url=settings.database_url.get_secret_value(),
-                                clock=wall, runid=role.instance, waiting=role.degraded)
+    settings, log = role.settings, around.log
+    await around.witness()
+    lease = await Lease.acquire(log, TRADING.name, settings.account, holder=role.instance, lock=around.lock(), clock=around.wall,
+                                runid=role.instance, waiting=role.degraded)
     try:
         story = await _folded(role, log, lease)
-        clock = await _clock(role, story.state.now)
-        trading = StreamWriter(role, log, TRADING.name, settings.account, lease, lease.chain, wall)
-        verbatim = StreamWriter(role, log, BROKER.name, settings.account, lease, Chain(leased=False).under(lease.epoch), wall)
+        clock = await around.clock(story.state.now)
+        trading = StreamWriter(role, log, TRADING.name, settings.account, lease, lease.chain, around.wall)
+        verbatim = StreamWriter(role, log, BROKER.name, settings.account, lease, Chain(leased=False).under(lease.epoch), around.wall)
         bars = LastBars()
         state = await _completed(log, story, trading, role)
-        actor = Actor(role, settings, state, AlpacaBroker(settings), clock, bars, trading, verbatim)
-        inbox = Inbox(role, log, settings.account, settings.feed, bars, actor.offer, wall)
+        actor = Actor(role, settings, state, around.broker(), clock, bars, trading, verbatim)
+        inbox = Inbox(role, log, settings.account, settings.feed, bars, actor.offer, around.wall)
         await _unread_broker(log, actor)
         starts = await inbox.starts(state.positions)
         async with asyncio.TaskGroup() as group:
