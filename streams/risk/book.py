@@ -19,7 +19,7 @@ class Position:
     """Shares of one symbol, what they cost, and what one is worth now."""
 
     quantity: Decimal
-    cost: Decimal                       # USD, average cost of what is held
+    cost: Decimal                       # USD paid for all of what is held, average cost
     price: Decimal                      # USD, newest price known
 
     @property
@@ -36,6 +36,10 @@ class Pending:
     quantity: Decimal                   # what may still be filled
     price: Decimal                      # USD, what it was judged at
     part: Part
+
+    @property
+    def value(self) -> Decimal:
+        return self.quantity * self.price
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Book:
 
     now: datetime
     equity: Decimal
-    buying_power: Decimal
+    buying_power: Decimal               # before the pending entries below are taken off; risk takes them off itself
     day_profit: Decimal                 # realised today plus change of open profit since the session began; a loss is negative
     positions: Mapping[str, Position] = field(default_factory=dict)     # without the empty ones
     pending: tuple[Pending, ...] = ()
@@ -79,3 +83,36 @@ class Book:
         """Shares held and not promised to an open exit; protective stops and targets promise nothing, they are cancelled first."""
         held = self.positions[symbol].quantity if symbol in self.positions else ZERO
         return held - sum((order.quantity for order in self.pending if order.symbol == symbol and order.side == "sell" and order.part == "exit"), ZERO)
+
+    def facts_of(self, symbol: str) -> Facts:
+        """What is known of the symbol; nothing known is Facts()."""
+        return self.facts.get(symbol, Facts())
+
+    @property
+    def coming(self) -> tuple[Pending, ...]:
+        """Orders that may still add shares."""
+        return tuple(order for order in self.pending if order.side == "buy")
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Held, or on their way."""
+        return frozenset(self.positions) | {order.symbol for order in self.coming}
+
+    @property
+    def reserved(self) -> Decimal:
+        """USD of buying power that orders on their way may still take."""
+        return sum((order.value for order in self.coming), ZERO)
+
+    def value_of(self, symbol: str) -> Decimal:
+        """USD in the symbol, held and on its way."""
+        held = abs(self.positions[symbol].value) if symbol in self.positions else ZERO
+        return held + sum((order.value for order in self.coming if order.symbol == symbol), ZERO)
+
+    def value_in(self, sector: str) -> Decimal:
+        """USD in the sector, held and on its way."""
+        return sum((self.value_of(symbol) for symbol in self.symbols if self.facts_of(symbol).sector == sector), ZERO)
+
+    @property
+    def gross(self) -> Decimal:
+        """USD in all symbols, held and on its way."""
+        return sum((self.value_of(symbol) for symbol in self.symbols), ZERO)

@@ -1,27 +1,26 @@
 """Pre-trade checks: which questions an intent is asked and what it may answer. Called by the account's `decide`; pure.
 
-To add a check is to add a row. Codes are stable for ever: people search for them.
+To add a check is to add a row. Codes are stable for ever: people search for them. `docs/denials.md` is written from this table.
+An exit or a protective stop is asked only what protects from harm: a limit must never hold somebody in a position.
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from decimal import Decimal
-from typing import Protocol
+from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, Decimal
+from typing import Literal
 
 from schemas.commands import Side
-from schemas.trading import CheckResult
+from schemas.risk import RiskParameters
+from schemas.trading import CheckResult, Form, Origin, Part
+from streams.risk.book import ZERO, Book
+from streams.risk.correlation import pearson
+from streams.risk.room import ONE, room
+from streams.risk.stops import farthest, tick_down
 
-ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The parameters in force; one `limits.set` event on the account's stream."""
-
-    version: int = 0
-    max_order_value: Decimal = ZERO             # USD
-    max_age: timedelta = timedelta(0)
+FIGURES = Decimal("0.000001")       # shares of equity are written down so, rounded up: rounding never lets anything pass
+BROKE = Decimal(1_000_000)          # the share of equity that anything is where there is no equity
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,78 +29,253 @@ class Intent:
 
     symbol: str
     side: Side
-    quantity: Decimal                           # shares, > 0
-    price: Decimal | None                       # USD, last close; None when the symbol never had a bar
-    age: timedelta                              # since it was asked
-    patience: timedelta                         # how long the asker was willing to wait
+    quantity: Decimal               # shares, > 0
+    part: Part
+    origin: Origin
+    form: Form
+    price: Decimal | None           # USD it is judged at: the limit price, else the last close; None when no bar of the symbol was ever seen
+    last: Decimal | None            # USD, last close
+    priced_at: datetime | None      # END of that bar
+    age: timedelta                  # since it was asked
+    patience: timedelta             # how long the asker was willing to wait
 
     @property
-    def value(self) -> Decimal:
+    def value(self) -> Decimal | None:
         """USD."""
-        return self.quantity * (self.price or ZERO)
-
-
-class Book(Protocol):
-    """What a check may know of the account."""
-
-    def free_to_sell(self, symbol: str) -> Decimal:
-        """Shares held and not promised to a working sell order."""
+        return None if self.price is None else self.quantity * self.price
 
     @property
-    def closed_to_entries(self) -> bool:
-        """Halted, or not reconciled with the broker yet."""
+    def stop(self) -> Decimal | None:
+        """USD, of the protective stop that comes with it."""
+        return self.form.stop_loss
+
+
+Unit = Literal["flag", "USD", "seconds", "share of equity", "share of price", "shares", "positions", "orders", "correlation"]
+Limit = Callable[[Intent, Book, RiskParameters], Decimal]
+ENTRY: tuple[Part, ...] = ("entry",)
+EVERY: tuple[Part, ...] = ("entry", "exit", "stop", "target")
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One pre-trade question. `measure` says what is, `limit` what may be; nothing else decides. `advise` is the way out, told on refusal."""
+    """One pre-trade question. `measure` says what is (None: there is nothing to measure, and another check says why), `limit` what may be, `within` how
+    they compare; nothing else decides. Of a flag 1 is a refusal. `advise` is the way out; `{names}` in it are filled in by `_words`."""
 
     code: str
-    measure: Callable[[Intent, Book], Decimal]
-    limit: Callable[[Intent, Book, Limits], Decimal]
+    unit: Unit
+    measure: Callable[[Intent, Book, RiskParameters], Decimal | None]
+    limit: Limit
+    limited_by: tuple[str, ...]     # risk parameters that set the limit
     explain: str
-    advise: Callable[[Intent, Book, Limits], str]
+    advise: str
+    applies: tuple[Part, ...] = ENTRY
+    within: Callable[[Decimal, Decimal], bool] = operator.le
 
 
-def _most_affordable(intent: Intent, limits: Limits) -> str:
-    shares = int(limits.max_order_value / intent.price) if intent.price else 0
-    return f"at most {shares} shares now (asked: {intent.quantity:f})"
-
-
-CHECKS = (
-    Check("UNKNOWN_SYMBOL", lambda intent, book: Decimal(intent.price is None), lambda intent, book, limits: ZERO,
-          "1 when no bar of the symbol was ever recorded",
-          lambda intent, book, limits: f"no bar of {intent.symbol} is on the log; check the symbol, or add it to CATALYST_SYMBOLS"),
-    Check("STALE_REQUEST", lambda intent, book: Decimal(intent.age.total_seconds()),
-          lambda intent, book, limits: Decimal(min(limits.max_age, intent.patience).total_seconds()),
-          "seconds between the request and its judgement",
-          lambda intent, book, limits: "nothing was sent; ask again under a new key if you still want it"),
-    Check("ACCOUNT_CLOSED", lambda intent, book: Decimal(book.closed_to_entries and intent.side == "buy"), lambda intent, book, limits: ZERO,
-          "1 when the account takes no new entries: halted, or not reconciled with the broker yet",
-          lambda intent, book, limits: "exits pass; see `catalyst status` for the reason"),
-    Check("ORDER_VALUE", lambda intent, book: intent.value if intent.side == "buy" else ZERO,       # an exit may be of any size
-          lambda intent, book, limits: limits.max_order_value,
-          "value of the entry at the last close, in USD",
-          lambda intent, book, limits: _most_affordable(intent, limits)),
-    Check("LONG_ONLY", lambda intent, book: intent.quantity if intent.side == "sell" else ZERO,
-          lambda intent, book, limits: book.free_to_sell(intent.symbol) if intent.side == "sell" else ZERO,
-          "shares to sell, against shares held and not promised to another sell order",
-          lambda intent, book, limits: f"at most {book.free_to_sell(intent.symbol):f} shares of {intent.symbol} can be sold now"),
-)
-
-
-def judge(intent: Intent, book: Book, limits: Limits) -> tuple[CheckResult, ...]:
-    """Every check, in order, without stopping at the first refusal: a person fixes all of them at once."""
+def judge(intent: Intent, book: Book, parameters: RiskParameters) -> tuple[CheckResult, ...]:
+    """Every check that applies, in order, without stopping at the first refusal: a person fixes all of them at once."""
     results = []
     for check in CHECKS:
-        actual, limit = check.measure(intent, book), check.limit(intent, book, limits)
-        results.append(CheckResult(code=check.code, passed=actual <= limit, actual=actual, limit=limit))
+        actual = check.measure(intent, book, parameters) if intent.part in check.applies else None
+        if actual is not None:
+            limit = check.limit(intent, book, parameters)
+            results.append(CheckResult(code=check.code, passed=check.within(actual, limit), actual=actual, limit=limit))
     return tuple(results)
 
 
-def refusal(results: tuple[CheckResult, ...], intent: Intent, book: Book, limits: Limits) -> str:
-    """What the person is told: code first, then the figures, then the way out; one sentence a failed check."""
-    checks = {check.code: check for check in CHECKS}
-    return " ".join(
-        f"{result.code}: {checks[result.code].explain}: {result.actual:f}, allowed {result.limit:f}; {checks[result.code].advise(intent, book, limits)}."
-        for result in results if not result.passed)
+def refusal(results: tuple[CheckResult, ...], intent: Intent, book: Book, parameters: RiskParameters) -> str:
+    """What the person is told: code first, then the figures, then the way out; one sentence for each failed check."""
+    said = []
+    for result in results:
+        if not result.passed:
+            check = BY_CODE[result.code]
+            figures = "" if check.unit == "flag" else f": {figure(result.actual, check.unit)}, allowed {figure(result.limit, check.unit)}"
+            said.append(f"{check.code}: {check.explain}{figures}; {check.advise.format_map(_words(check, intent, book, parameters))}.")
+    return " ".join(said)
+
+
+def figure(value: Decimal, unit: Unit) -> str:
+    """A measured value for people."""
+    match unit:
+        case "USD":
+            return f"{value:,.2f} USD"
+        case "share of equity" | "share of price":
+            return f"{(value * 100).normalize():f}%"
+        case "seconds":
+            return f"{value:f} s"
+        case _:
+            return f"{value:f}"
+
+
+def _words(check: Check, intent: Intent, book: Book, parameters: RiskParameters) -> dict[str, str]:
+    """What an advice may name."""
+    allowed = room(intent.symbol, intent.price, intent.stop, book, parameters) if intent.price is not None else {}
+    opens, closes = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in book.session) if book.session else ("unknown", "unknown")
+    least = f"{tick_down(intent.price - farthest(intent.price, book.facts_of(intent.symbol), parameters)):f}" if intent.price is not None else "unknown"
+    return {"symbol": intent.symbol, "asked": f"{intent.quantity:f}", "room": f"{allowed.get(check.code, ZERO):f}", "opens": opens, "closes": closes,
+            "closed": book.closed, "away": book.away, "halted": book.facts_of(intent.symbol).halted, "free": f"{book.free_to_sell(intent.symbol):f}",
+            "price": f"{intent.price or ZERO:f}", "last": f"{intent.last or ZERO:f}", "lowest": least}
+
+
+# ── limits ──
+
+
+def _none(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal:
+    return ZERO
+
+
+def _set(name: str) -> Limit:
+    return lambda intent, book, parameters: Decimal(getattr(parameters, name))
+
+
+def _patience(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal:
+    return min(parameters.max_age_seconds, _seconds(intent.patience))
+
+
+def _farthest_stop(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal:
+    """To the tick below, or a stop placed exactly so far away would be refused for the rounding."""
+    price = intent.price or ZERO
+    return price - tick_down(price - farthest(price, book.facts_of(intent.symbol), parameters))
+
+
+# ── measures ──
+
+
+def _flag(what: object) -> Decimal:
+    return ONE if what else ZERO
+
+
+def _seconds(span: timedelta) -> Decimal:
+    return Decimal(span // timedelta(microseconds=1)) / 1_000_000
+
+
+def _share(value: Decimal, book: Book) -> Decimal:
+    if book.equity <= 0:
+        return BROKE if value > 0 else ZERO
+    return (value / book.equity).quantize(FIGURES, ROUND_CEILING)
+
+
+def _market_closed(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal:
+    return _flag(book.session is None or not book.session[0] <= book.now < book.session[1])
+
+
+def _price_age(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    return None if intent.priced_at is None else _seconds(max(book.now - intent.priced_at, timedelta(0)))
+
+
+def _position_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    return None if intent.value is None else _share(book.value_of(intent.symbol) + intent.value, book)
+
+
+def _sector_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    sector = book.facts_of(intent.symbol).sector
+    return None if intent.value is None else ZERO if sector is None else _share(book.value_in(sector) + intent.value, book)
+
+
+def _gross_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    return None if intent.value is None else _share(book.gross + intent.value, book)
+
+
+def _correlation(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal:
+    own = book.facts_of(intent.symbol).returns
+    found = (pearson(own, book.facts_of(symbol).returns, int(parameters.correlation_days)) for symbol in book.symbols if symbol != intent.symbol)
+    return max((r for r in found if r is not None), default=ZERO)
+
+
+def _stop_distance(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    return None if intent.price is None or intent.stop is None else intent.price - intent.stop
+
+
+def _risk_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    distance = _stop_distance(intent, book, parameters)
+    return None if distance is None else _share(intent.quantity * max(distance, ZERO), book)
+
+
+def _open_orders(intent: Intent, book: Book, side: Side, parts: tuple[Part, ...]) -> Decimal:
+    return Decimal(sum(order.symbol == intent.symbol and order.side == side and order.part in parts for order in book.pending))
+
+
+def _off_the_market(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    if intent.form.limit_price is None or not intent.last:
+        return None
+    return (abs(intent.form.limit_price - intent.last) / intent.last).quantize(FIGURES, ROUND_CEILING)
+
+
+CHECKS = (
+    Check("UNKNOWN_SYMBOL", "flag", lambda intent, book, parameters: _flag(intent.price is None), _none, (),
+          "no bar of the symbol was ever recorded",
+          "check the spelling of {symbol}, or add it to CATALYST_SYMBOLS"),
+    Check("STALE_REQUEST", "seconds", lambda intent, book, parameters: _seconds(intent.age), _patience, ("max_age_seconds",),
+          "time between the request and its judgement; the asker's own patience counts where it is shorter",
+          "nothing was sent: ask again under a new key if you still want it", EVERY),
+    Check("ENTRIES_CLOSED", "flag", lambda intent, book, parameters: _flag(book.closed), _none, (),
+          "the account takes no entries now",
+          "{closed}; exits pass, and `catalyst status` tells what is to be done"),
+    Check("BROKER_AWAY", "flag", lambda intent, book, parameters: _flag(book.away), _none, (),
+          "the broker cannot be reached",
+          "{away}; ask again when it answers, nothing waits in line"),
+    Check("MARKET_CLOSED", "flag", _market_closed, _none, (),
+          "the market is closed, or its hours are not known",
+          "the session on or next: {opens} to {closes}"),
+    Check("SYMBOL_HALTED", "flag", lambda intent, book, parameters: _flag(book.facts_of(intent.symbol).halted), _none, (),
+          "trading in the symbol is halted at its exchange",
+          "reason given for {symbol}: {halted}; ask again when it is resumed"),
+    Check("NOT_TRADABLE", "flag", lambda intent, book, parameters: _flag(not book.facts_of(intent.symbol).tradable), _none, (),
+          "the broker does not trade the symbol",
+          "choose another than {symbol}; `catalyst securities refresh` reads the broker's list again"),
+    Check("STALE_PRICE", "seconds", _price_age, _set("max_price_age_seconds"), ("max_price_age_seconds",),
+          "age of the last bar, in market time",
+          "wait for a bar of {symbol}; if none comes, see `catalyst status` for the feed"),
+    Check("ORDER_VALUE", "USD", lambda intent, book, parameters: intent.value, _set("max_order_value"), ("max_order_value",),
+          "value of the entry at its limit price, else at the last close",
+          "at most {room} shares now (asked: {asked})"),
+    Check("POSITION_SHARE", "share of equity", _position_share, _set("position_share"), ("position_share",),
+          "value of the position after the trade, entries on their way counted",
+          "at most {room} more shares of {symbol} now (asked: {asked})"),
+    Check("MAX_POSITIONS", "positions", lambda intent, book, parameters: Decimal(len(book.symbols | {intent.symbol})), _set("max_positions"),
+          ("max_positions",),
+          "positions after the trade, entries on their way counted",
+          "close one first, or add to one that is open"),
+    Check("SECTOR_SHARE", "share of equity", _sector_share, _set("sector_share"), ("sector_share",),
+          "value of all positions in the symbol's sector after the trade; a symbol of unknown sector passes with 0",
+          "at most {room} shares of {symbol} now (asked: {asked}), or choose another sector"),
+    Check("GROSS_SHARE", "share of equity", _gross_share, _set("gross_share"), ("gross_share",),
+          "value of all positions after the trade, entries on their way counted",
+          "at most {room} shares of {symbol} now (asked: {asked}), or close something first"),
+    Check("CORRELATION", "correlation", _correlation, _set("max_correlation"), ("max_correlation", "correlation_days"),
+          "highest Pearson correlation of daily returns with another position, open or on its way; fewer common days than correlation_days pass with 0",
+          "it would be the same bet twice: choose another than {symbol}, or close the position it moves with"),
+    Check("STOP_MISSING", "flag", lambda intent, book, parameters: _flag(intent.stop is None), _none, (),
+          "the entry has no protective stop",
+          "give a stop price below {price}"),
+    Check("STOP_DISTANCE", "USD", _stop_distance, _farthest_stop, ("max_stop_atr", "max_stop_share"),
+          "how far the stop is below the price; at or above it is the wrong side, the limit is in ATR(14), or a share of the price where no ATR is known",
+          "a stop from {lowest} to just below {price} passes", within=lambda actual, limit: 0 < actual <= limit),
+    Check("RISK_SHARE", "share of equity", _risk_share, _set("max_risk_share"), ("max_risk_share",),
+          "what the trade loses at its stop",
+          "at most {room} shares at this stop (asked: {asked}), or a nearer stop"),
+    Check("BUYING_POWER", "USD", lambda intent, book, parameters: None if intent.value is None else book.reserved + intent.value,
+          lambda intent, book, parameters: book.buying_power, (),
+          "cost of the entry and of those on their way, against the account's buying power",
+          "at most {room} shares now (asked: {asked})"),
+    Check("ORDER_RATE", "orders", lambda intent, book, parameters: Decimal(book.entries_last_minute + 1), _set("orders_a_minute"), ("orders_a_minute",),
+          "entries within a minute, this one counted",
+          "ask again in a minute"),
+    Check("DUPLICATE_ORDER", "orders", lambda intent, book, parameters: _open_orders(intent, book, intent.side, ENTRY), _none, (),
+          "entries in the symbol that are open already",
+          "wait for the open one in {symbol}, or cancel it first"),
+    Check("OPPOSING_ORDER", "orders", lambda intent, book, parameters: _open_orders(intent, book, "sell", ("exit", "foreign")), _none, (),
+          "open orders that sell the symbol: to buy against one's own order is a wash trade",
+          "wait until the sale of {symbol} is done, or cancel it first"),
+    Check("PRICE_COLLAR", "share of price", _off_the_market, _set("price_collar"), ("price_collar",),
+          "distance of the limit price from the last trade",
+          "the last trade was at {last}: give a limit nearer to it"),
+    Check("DAILY_LOSS", "USD", lambda intent, book, parameters: max(-book.day_profit, ZERO), _set("daily_loss"), ("daily_loss",),
+          "loss of the day, realised and open; entries end where the limit is reached",
+          "no entry passes until the next session", within=operator.lt),
+    Check("LONG_ONLY", "shares", lambda intent, book, parameters: intent.quantity if intent.side == "sell" else None,
+          lambda intent, book, parameters: book.free_to_sell(intent.symbol), (),
+          "shares to sell, against shares held and not promised to another exit",
+          "at most {free} shares of {symbol} can be sold now", EVERY),
+)
+BY_CODE = {check.code: check for check in CHECKS}
