@@ -94,7 +94,7 @@ class PositionMarked(Event, type="position.marked.v1", identity=("subject", "sym
     """What a position is worth now: at each sealed minute and after each of its fills."""
 
     symbol: str
-    number: int                         # of the admission it belongs to
+    number: int                         # of the account.valued it belongs to
     quantity: Decimal                   # shares, short < 0
     price: Decimal                      # USD, last close
     priced_at: UtcTime                  # END of that bar
@@ -106,7 +106,7 @@ class PositionMarked(Event, type="position.marked.v1", identity=("subject", "sym
 class AccountValued(Event, type="account.valued.v1", identity=("subject", "number")):
     """The account in figures, each minute and after fills. `equity` is the broker's last word plus what changed since."""
 
-    number: int                         # of the admission it belongs to
+    number: int                         # counted per account from 1
     equity: Decimal
     cash: Decimal
     exposure: Decimal                   # sum of absolute position values
@@ -118,12 +118,12 @@ class AccountValued(Event, type="account.valued.v1", identity=("subject", "numbe
     drawdown: Decimal                   # peak - equity, >= 0
 
 
-class RiskAlerted(Event, type="risk.alerted.v1", identity=("subject", "code", "level", "number")):
-    """A limit is close (75% of it) or reached (enforced), or an order failed or is in doubt. Raised once per crossing."""
+class RiskAlerted(Event, type="risk.alerted.v1", identity=("subject", "number")):
+    """A limit is close (75% of it) or reached (enforced), or an order failed or is in doubt. Raised once per crossing, and cleared once."""
 
     code: str                           # of the check or limit: DAILY_LOSS, POSITION_SHARE … ORDER_REJECTED, ORDER_UNKNOWN, POSITION_NAKED, DIFFERENCE
-    level: Literal["warning", "breach"]
-    number: int                         # of the admission it was seen in
+    level: Literal["warning", "breach", "cleared"]
+    number: int                         # counted per account from 1
     actual: Decimal
     limit: Decimal
     subject_of: str                     # symbol or order it concerns; "" for the account

@@ -204,6 +204,7 @@ class OrderStatusChanged(Event, type="order.status_changed.v1", identity=("subje
     number: int                         # counted per order from 1
     broker_status: str                  # the broker's own word; one we never heard of counts as working
     state: Literal["working", "held", "suspended", "done_for_day", "cancelling", "replacing"]
+    told_at: UtcTime | None             # the broker's own time of it; absent where it gave none
 
 
 class OrderCancelling(Event, type="order.cancelling.v1", identity=("subject", "order_id", "number")):

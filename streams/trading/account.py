@@ -1,46 +1,45 @@
-"""What an account is: the fold of its own stream. `evolve` says what each event means; pure, and the same live, on recovery, in replay and in tests."""
+"""What an account is: plain data folded from its own stream (evolve.py), and the questions its deciders ask of it. Pure.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+Everything here can be written as JSON and read back (seal.py): a day's seal is this state. Mappings are never changed in place.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from schemas.commands import TradeRequested
-from schemas.envelope import Event
-from schemas.market import Bar
-from schemas.topics import BARS
-from schemas.trading import (
-    AccountHalted,
-    AccountReady,
-    FillRecorded,
-    InputsAdmitted,
-    LeaseTaken,
-    LimitsSet,
-    OrderAccepted,
-    OrderApproved,
-    OrderCancelled,
-    OrderDenied,
-    OrderExpired,
-    OrderRejected,
-    OrderStranded,
-    OrderSubmitting,
-    OrderUnknown,
-    TimerFired,
-    TimerSet,
-)
-from streams.risk.limits import Limits
-from streams.trading.order import Happening, Order, move
+from schemas.risk import RiskParameters
+from schemas.trading import Purpose
+from streams.risk.book import Book, ClosedTrade, Facts, Pending, Position
+from streams.trading.order import Order
+from streams.workflow.cycle import Cycle, entries_closed
 
-REMEMBERED = timedelta(days=7)      # answered requests are kept this long to recognise a repeated key; a request expires within minutes
+ZERO = Decimal(0)
+PROTECTIVE = ("stop", "target")
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Shares of one symbol and what they cost (USD)."""
+    """Shares of one symbol (short < 0), what they cost (USD, average cost), and where they are protected."""
 
-    quantity: Decimal = Decimal(0)
-    cost: Decimal = Decimal(0)
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    stop: Decimal | None = None         # USD, where its entry meant to be protected; absent for shares we did not buy
+    trip: Decimal = ZERO                # USD realised since it was last flat
+    risked: Decimal = ZERO              # USD its entries could have lost at their stops
+    base: Decimal = ZERO                # USD open profit when the day began
+    price: Decimal | None = None        # USD, newest mark or fill
+    priced_at: datetime | None = None
+
+    @property
+    def value(self) -> Decimal:
+        """USD, at the newest price known, else at cost."""
+        return self.quantity * self.price if self.price is not None else self.cost
+
+    @property
+    def open_profit(self) -> Decimal:
+        return self.value - self.cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,149 +51,181 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Timer:
+    """One wake-up the account has asked for."""
+
+    timer_id: str
+    purpose: Purpose
+    order_id: UUID | None
+    due: datetime
+    about: str
+    id: UUID                            # of the timer.set event, and of the first event of its story
+    correlation: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """Money as the broker last said, moved on by every fill since. USD."""
+
+    known: bool = False
+    cash: Decimal = ZERO
+    buying_power: Decimal = ZERO
+    last_equity: Decimal = ZERO         # at the last close
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What is counted per day; begun anew by the first phase of each session."""
+
+    session: date | None = None
+    realised: Decimal = ZERO
+    peak_equity: Decimal = ZERO
+    drawdown: Decimal = ZERO            # largest of the day
+    approved: int = 0
+    denied: int = 0
+    fills: int = 0
+    closed: int = 0
+    alerts: int = 0
+    denials: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something that waits for an approval typed on the host."""
+
+    what: str
+    changes: tuple[tuple[str, str], ...]
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """One account, folded. Mappings are never changed in place."""
+    """One account, folded."""
 
     name: str
     epoch: int = 0
     now: datetime | None = None         # market time of the last admission or timer
     admissions: int = 0
-    positions: Mapping[tuple[str, int], int] = field(default_factory=dict)      # (topic, partition) -> next input to admit
-    limits: Limits = field(default_factory=Limits)
+    positions: Mapping[str, int] = field(default_factory=dict)      # "topic/partition" -> next input to admit
+    version: int = 0                    # of the parameters
+    parameters: RiskParameters = field(default_factory=RiskParameters)
     ready: bool = False
     halted: str = ""                    # the code that halted it
+    emergency: str = ""                 # reason of the emergency stop that stands
+    flatten: str = ""                   # why everything is to be flat until the day ends: a limit's code, or the phase; see `flat_for`
     orders: Mapping[UUID, Order] = field(default_factory=dict)
     answered: Mapping[UUID, tuple[str, datetime]] = field(default_factory=dict)  # command id -> (what it asked, when it was answered)
     holdings: Mapping[str, Holding] = field(default_factory=dict)
-    prices: Mapping[str, Price] = field(default_factory=dict)
-    timers: Mapping[str, TimerSet] = field(default_factory=dict)
-    stranded: frozenset[str] = frozenset()      # broker order ids already reported as not ours
+    timers: Mapping[str, Timer] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(default_factory=dict)        # how many of a kind there were: numbers timers and approvals
+    funds: Funds = Funds()
+    day: Day = Day()
+    trades: tuple[ClosedTrade, ...] = ()                            # the newest TRADES
+    cycle: Cycle = field(default_factory=Cycle)
+    differences: Mapping[str, tuple[Decimal, Decimal, int]] = field(default_factory=dict)   # symbol -> ours, theirs, looks
+    alarms: Mapping[str, str] = field(default_factory=dict)         # "code/subject" -> level that stands
+    approvals: Mapping[str, Waiting] = field(default_factory=dict)
+    prices: Mapping[str, Price] = field(default_factory=dict)       # of this admission alone
+    facts: Mapping[str, Facts] = field(default_factory=dict)        # of this admission alone
 
-    @property
-    def closed_to_entries(self) -> bool:
-        return bool(self.halted) or not self.ready
-
-    def free_to_sell(self, symbol: str) -> Decimal:
-        """Shares held and not promised to an open sell order."""
-        promised = sum((order.open_quantity for order in self.orders.values() if order.symbol == symbol and order.side == "sell"), Decimal(0))
-        return self.holdings.get(symbol, Holding()).quantity - promised
-
-    def by_client_id(self, client_order_id: str) -> Order | None:
-        return next((order for order in self.orders.values() if order.client_order_id == client_order_id), None)
+    # -- orders ------------------------------------------------------------------------------------------------------------------------------------
 
     @property
     def open_orders(self) -> tuple[Order, ...]:
         return tuple(order for order in self.orders.values() if order.is_open)
 
+    def by_client_id(self, client_order_id: str) -> Order | None:
+        return next((order for order in self.orders.values() if order.client_order_id == client_order_id), None)
+
+    def by_broker_id(self, broker_order_id: str) -> Order | None:
+        return next((order for order in self.orders.values() if order.broker_order_id == broker_order_id), None)
+
+    def legs(self, parent_id: UUID) -> tuple[Order, ...]:
+        return tuple(order for order in self.orders.values() if order.parent_id == parent_id)
+
+    def of(self, symbol: str, *parts: str) -> Iterator[Order]:
+        """Open orders in a symbol, of these parts."""
+        return (order for order in self.orders.values() if order.symbol == symbol and order.is_open and order.part in parts)
+
+    def asleep(self, leg: Order) -> bool:
+        """A leg protects nothing before its entry is filled whole."""
+        parent = self.orders.get(leg.parent_id) if leg.parent_id else None
+        return parent is not None and parent.is_open
+
+    def has_timer(self, purpose: str, about: str | UUID) -> bool:
+        return any(timer.purpose == purpose and about in (timer.about, timer.order_id) for timer in self.timers.values())
+
+    # -- shares and money --------------------------------------------------------------------------------------------------------------------------
+
+    def held(self, symbol: str) -> Decimal:
+        return self.holdings[symbol].quantity if symbol in self.holdings else ZERO
+
+    def exiting(self, symbol: str) -> Decimal:
+        """Shares that open exits will sell."""
+        return sum((order.open_quantity for order in self.of(symbol, "exit")), ZERO)
+
+    def guarded(self, symbol: str) -> Decimal:
+        """Shares that a stop at the broker, or one on its way there, protects now."""
+        return sum((order.open_quantity for order in self.of(symbol, "stop") if order.state != "cancelling" and not self.asleep(order)), ZERO)
+
+    @property
+    def exposure(self) -> Decimal:
+        return sum((abs(holding.value) for holding in self.holdings.values()), ZERO)
+
+    @property
+    def equity(self) -> Decimal:
+        return self.funds.cash + sum((holding.value for holding in self.holdings.values()), ZERO)
+
+    @property
+    def day_profit(self) -> Decimal:
+        return self.day.realised + sum((holding.open_profit - holding.base for holding in self.holdings.values()), ZERO)
+
+    # -- gates -------------------------------------------------------------------------------------------------------------------------------------
+
+    def entries_closed(self) -> str:
+        """Why no entry passes now, code first; "" when they do."""
+        if self.emergency:
+            return f"EMERGENCY_STOP: {self.emergency}"
+        if self.halted:
+            return f"HALTED: {self.halted}"
+        if not self.ready:
+            return "NOT_READY: the account is not reconciled with the broker yet"
+        if self.flatten:
+            return f"FLATTENING: {self.flatten}"
+        return entries_closed(self.cycle, self.at())
+
+    def flat_for(self) -> str:
+        """Why every position is to be closed now; "" when it is not."""
+        if self.emergency:
+            return "emergency"
+        if self.flatten:
+            return self.flatten
+        if self.cycle.stopped == "liquidate":
+            return "liquidated by command"
+        return ""
+
+    def book(self) -> Book:
+        """The account as risk sees it."""
+        pending = tuple(Pending(order.symbol, order.side, order.open_quantity, order.price, order.part) for order in self.open_orders
+                        if not (order.parent_id and self.asleep(order)))
+        positions = {symbol: Position(holding.quantity, holding.cost, self._price_of(symbol, holding))
+                     for symbol, holding in self.holdings.items() if holding.quantity}
+        plan = self.cycle.plan
+        return Book(now=self.at(), equity=self.equity, buying_power=self.funds.buying_power, day_profit=self.day_profit, positions=positions,
+                    pending=pending, facts=self.facts, trades=self.trades, entries_last_minute=self._entries_last_minute(),
+                    closed=self.entries_closed(), session=(plan.opens, plan.closes) if plan else None,
+                    away=", ".join(name.partition("/")[2] for name in self.alarms if name.startswith("BROKER_AWAY/")))
+
+    def _price_of(self, symbol: str, holding: Holding) -> Decimal:
+        if symbol in self.prices:
+            return self.prices[symbol].close
+        return holding.price if holding.price is not None else abs(holding.cost / holding.quantity)
+
+    def _entries_last_minute(self) -> int:
+        now = self.at()
+        return sum(1 for order in self.orders.values() if order.part == "entry" and order.sent_at and (now - order.sent_at).total_seconds() < 60)
+
     def at(self) -> datetime:
         """Market time; only an account that was never woken has none."""
         assert self.now is not None, "no event told this account the time yet"
         return self.now
-
-
-HAPPENINGS: Mapping[type[Event], Happening] = {
-    OrderSubmitting: "submitting", OrderAccepted: "accepted", OrderRejected: "rejected", OrderUnknown: "unknown",
-    OrderCancelled: "cancelled", OrderExpired: "expired",
-}
-
-
-def evolve(state: Account, event: Event) -> Account:
-    """What an event of the account's stream, or an admitted input, means. Raises ImpossibleMove, which halts the account."""
-    match event:
-        case InputsAdmitted():
-            return _admitted(state, event)
-        case LeaseTaken():
-            return replace(state, epoch=event.epoch or 0, ready=False)
-        case LimitsSet():
-            return replace(state, limits=Limits(event.version, event.max_order_value, timedelta(seconds=float(event.max_age_seconds))))
-        case Bar():
-            return replace(state, prices={**state.prices, event.subject: Price(event.close, event.end)})
-        case OrderApproved():
-            order = Order(event.order_id, event.command_id, event.symbol, event.side, event.quantity, event.price, event.expires, "approved")
-            return replace(state, orders={**state.orders, event.order_id: order}, answered=_answered(state, event))
-        case OrderDenied():
-            return replace(state, answered=_answered(state, event))
-        case OrderSubmitting() | OrderAccepted() | OrderRejected() | OrderUnknown() | OrderCancelled() | OrderExpired():
-            return _order_event(state, event)
-        case FillRecorded():
-            return _fill(state, event)
-        case TimerSet():
-            order = state.orders[event.order_id]
-            absent = order.absent_since or event.time if event.purpose == "absence" else order.absent_since
-            order = replace(order, looks=order.looks + 1, absent_since=absent)
-            return replace(state, timers={**state.timers, event.timer_id: event}, orders={**state.orders, event.order_id: order})
-        case TimerFired():
-            left = {name: timer for name, timer in state.timers.items() if name != event.timer_id}
-            return replace(state, now=_later(state, event.time), timers=left)
-        case OrderStranded():
-            return replace(state, stranded=state.stranded | {event.broker_order_id})
-        case AccountReady():
-            return replace(state, ready=True)
-        case AccountHalted():
-            return replace(state, halted=event.code)
-        case _:
-            return state
-
-
-def content(asked: TradeRequested | OrderApproved | OrderDenied) -> str:
-    """What a request asked for, to tell a repeated key from a reused one."""
-    return f"{asked.side} {asked.quantity.normalize():f} {asked.symbol}"
-
-
-def _answered(state: Account, answer: OrderApproved | OrderDenied) -> Mapping[UUID, tuple[str, datetime]]:
-    return {**state.answered, answer.command_id: (content(answer), answer.time)}
-
-
-def _admitted(state: Account, event: InputsAdmitted) -> Account:
-    """Prices hold for one admission: the actor admits a symbol's last bar before each request, so a decision never leans on memory a restart loses."""
-    ahead: dict[tuple[str, int], int] = {}
-    for item in event.inputs:
-        if item.topic != BARS.name:
-            where = item.topic, item.partition
-            ahead[where] = max(item.offset + 1, ahead.get(where, state.positions.get(where, 0)))
-    if state.now is not None and event.time.date() > state.now.date():
-        state = _without_old(state, event.time - REMEMBERED)
-    return replace(state, now=_later(state, event.time), admissions=event.number, positions={**state.positions, **ahead}, prices={})
-
-
-def _without_old(state: Account, horizon: datetime) -> Account:
-    """Answered requests and closed orders from before the horizon go: they live on in the log, not in memory."""
-    kept = {command: known for command, known in state.answered.items() if known[1] > horizon}
-    orders = {key: order for key, order in state.orders.items() if order.is_open or order.command_id in kept}
-    return replace(state, answered=kept, orders=orders)
-
-
-def _later(state: Account, time: datetime) -> datetime:
-    return time if state.now is None else max(state.now, time)
-
-
-def _order_event(state: Account, event: Event) -> Account:
-    order = state.orders[event.order_id]        # type: ignore[attr-defined]
-    order = replace(order, state=move(order.state, HAPPENINGS[type(event)]))
-    match event:
-        case OrderSubmitting():
-            order = replace(order, client_order_id=event.client_order_id, attempt=event.attempt, sending=event.sending, absent_since=None)
-        case OrderAccepted():
-            order = replace(order, broker_order_id=event.broker_order_id, absent_since=None)
-        case OrderUnknown():
-            order = replace(order, unknowns=event.number)
-    return _with_order(state, order)
-
-
-def _fill(state: Account, event: FillRecorded) -> Account:
-    order = state.orders[event.order_id]
-    filled = replace(order, state=move(order.state, "filled" if event.complete else "partly_filled"), broker_order_id=event.broker_order_id,
-                     filled=event.cumulative_quantity, notional=event.cumulative_quantity * event.average_price)
-    state = _with_order(state, filled)
-    sign = 1 if event.side == "buy" else -1
-    held = state.holdings.get(event.symbol, Holding())
-    quantity = held.quantity + sign * event.quantity
-    cost = held.cost + event.quantity * event.price if sign > 0 else held.cost * quantity / held.quantity if held.quantity else Decimal(0)
-    return replace(state, holdings={**state.holdings, event.symbol: Holding(quantity, cost)})
-
-
-def _with_order(state: Account, order: Order) -> Account:
-    timers = state.timers
-    if not order.is_open:
-        timers = {name: timer for name, timer in timers.items() if timer.order_id != order.order_id}
-    return replace(state, orders={**state.orders, order.order_id: order}, timers=timers)

@@ -62,7 +62,9 @@ ROWS = (
     Row("replacing", "replace_refused", "working"),
     Row("working held suspended done_for_day cancelling", "replace_refused", "working", "its refusal comes after the news"),
     Row(AT_BROKER, "superseded", "replaced", "replaced without a successor we are told of: a stop's hit ends the target so"),
-    Row(AT_BROKER, "partly_filled", "working"),
+    Row("working held suspended done_for_day", "partly_filled", "working"),
+    Row("cancelling", "partly_filled", "cancelling", "our request to cancel the rest still stands"),
+    Row("replacing", "partly_filled", "replacing", "so does this one"),
     Row(AT_BROKER, "filled", "filled"),
     Row(AT_BROKER, "cancelled", "cancelled"),
     Row(AT_BROKER, "expired", "expired"),
@@ -72,6 +74,7 @@ ROWS = (
     Row("expired", "partly_filled", "expired", "the last fill of the day came after its expiry notice"),
     Row("rejected", "partly_filled", "rejected", "refused later, but some of it was filled"),
     Row("replaced", "partly_filled", "replaced", "the old id was filled while it was replaced"),
+    Row("filled", "filled", "filled", "more than was asked for: the shares are real all the same"),
     Row("cancelled expired rejected replaced withdrawn", "filled", "filled", "whatever was said before: it was filled"),
     Row("withdrawn", "partly_filled", "withdrawn", "a paused twin had sent it after all"),
     Row("expired rejected withdrawn", "accepted", "working", "given up here, and it turns up at the broker: a paused process woke up"),
@@ -79,7 +82,7 @@ ROWS = (
     Row("cancelled expired replaced rejected", "expired", "expired", "the same"),
     Row("cancelled expired replaced rejected", "rejected", "rejected", "the same"),
     Row("cancelled expired replaced rejected", "superseded", "replaced", "the same"),
-    Row("filled cancelled expired rejected replaced", "cancel_refused", "filled", "it had ended already; see below"),
+    Row("filled cancelled expired rejected replaced", "cancel_refused", "filled", "it had ended already: the state stays, see KEEPS"),
     Row("filled cancelled expired rejected replaced", "replace_refused", "filled", "the same"),
 )
 # A refusal that arrives after the end changes nothing, so these two happenings keep the state they meet.

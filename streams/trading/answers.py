@@ -1,0 +1,208 @@
+"""What follows from the broker's answers and frames, and from the timers of single orders. Pure; one small rule per kind of answer.
+
+A request whose outcome is not known leaves its order in doubt, and doubt is ended by evidence alone: never by a guess, never by a second id.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from schemas.broker import BreakerChanged, BrokerAnswered, BrokerStreamed
+from schemas.cycle import SimulationOffered
+from schemas.trading import (
+    OrderCancelling,
+    OrderCancelRefused,
+    OrderExpired,
+    OrderRejected,
+    OrderReplaceRefused,
+    OrderUnknown,
+    TimerFired,
+)
+from streams.trading import reconcile
+from streams.trading.account import ZERO
+from streams.trading.draft import LOOKS, Draft
+from streams.trading.evidence import Unreadable, conclude, known, read_frame, read_order
+from streams.trading.order import Order
+
+NOW = timedelta(0)
+SETTLE = timedelta(seconds=2)       # between the two looks that prove an order absent
+AGAIN = timedelta(seconds=2)        # until a cancellation that got no answer is asked again
+CONFIRM = timedelta(seconds=3)      # until a cancellation that was taken is looked at, in case the stream lost its end
+# Refusals of an exit or a stop that the next moment may lift: it goes out again under the next attempt's id.
+PASSING = frozenset({"qty_held", "wash_trade", "rate_limited", "other", "hard_limit", "intent_mismatch"})
+
+
+def answered(draft: Draft, said: BrokerAnswered) -> None:
+    """One request to the broker was answered, or was not."""
+    order = draft.state.orders.get(said.order_id)
+    if order is not None:
+        RULES[said.request, said.outcome](draft, order, said)
+
+
+def streamed(draft: Draft, frame: BrokerStreamed) -> None:
+    """One frame of the trade stream."""
+    try:
+        said = read_frame(frame.body)
+    except Unreadable:
+        return              # a heartbeat or a frame of a kind we do not trade on; it stays on catalyst.broker verbatim
+    order = known(draft.state, said)
+    if order is None:
+        reconcile.adopt(draft, said)
+    else:
+        conclude(draft, order, said, "stream")
+
+
+def breaker(draft: Draft, said: BreakerChanged) -> None:
+    """The broker is lost or found again. Trading in a simulation is offered, never entered by itself."""
+    if said.state == "closed":
+        draft.alert("BROKER_AWAY", "cleared", f"{said.api}: answers again", said.api)
+    elif said.state == "open" and f"BROKER_AWAY/{said.api}" not in draft.state.alarms:
+        draft.alert("BROKER_AWAY", "breach", f"{said.api}: {said.failures} failures in a row, the last: {said.cause}. No entries until a probe succeeds; "
+                    "exits and cancellations are still tried.", said.api, actual=ZERO + said.failures, action="entries closed")
+        draft.tell(SimulationOffered, number=draft.state.admissions, reason=f"{said.api} does not answer: {said.cause}")
+
+
+# -- a submission ------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _taken(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    try:
+        shown = read_order(said.body)
+    except Unreadable as error:
+        _doubt(draft, order, said, str(error))
+        return
+    conclude(draft, order, shown, "answer" if said.request == "submit" else "lookup")
+    if draft.state.orders[order.order_id].state == "cancelling":
+        draft.look(draft.state.orders[order.order_id])
+
+
+def _refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    if said.refusal == "duplicate_id" or (order.is_open and (order.sending > 1 or order.unknowns)):
+        draft.look(order, NOW)          # an earlier sending may have landed: look it up and adopt it
+        return
+    if not order.in_doubt:
+        return
+    code, message = _reason(said.body)
+    draft.tell(OrderRejected, order_id=order.order_id, client_order_id=order.client_order_id, http_status=said.http_status, code=code, message=message,
+               refusal=said.refusal)
+    draft.alert("ORDER_REJECTED", "warning" if order.part == "entry" else "breach",
+                f"{order.part} of {order.quantity:f} {order.symbol} refused: {said.refusal or code}: {message}", str(order.order_id))
+    if order.part != "entry" and said.refusal != "stop_breached":
+        _later(draft, order, said.refusal)
+
+
+def _later(draft: Draft, order: Order, refusal: str) -> None:
+    """An exit or a stop is not given up: what is refused for now goes out again, ever more slowly."""
+    wait = LOOKS[min(order.attempt, len(LOOKS) - 1)] if refusal in PASSING else LOOKS[-1]
+    draft.wake("resend", timedelta(seconds=wait), order)
+
+
+def _reason(body: str) -> tuple[str, str]:
+    try:
+        wire = json.loads(body)
+        return str(wire.get("code", "")), str(wire.get("message", ""))[:500]
+    except (ValueError, AttributeError):
+        return "", body[:500]
+
+
+def _unsent(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    """It never left. A first sending is over with that; behind a second one an earlier may still turn up, so the broker is asked."""
+    if order.sending > 1 or order.state != "submitting":
+        if order.is_open:
+            draft.look(order, NOW)
+        return
+    draft.tell(OrderExpired, order_id=order.order_id, where="here", filled_quantity=ZERO)
+
+
+def _doubt(draft: Draft, order: Order, said: BrokerAnswered, cause: str = "") -> None:
+    """The request may or may not have reached the broker: a state of its own, ended by evidence alone."""
+    if order.in_doubt:
+        draft.tell(OrderUnknown, order_id=order.order_id, client_order_id=order.client_order_id, number=order.unknowns + 1, cause=cause or said.cause)
+        draft.alert("ORDER_UNKNOWN", "warning", f"{order.part} of {order.quantity:f} {order.symbol}: the broker's answer is not known ({cause or said.cause}); "
+                    "it is being looked up", str(order.order_id))
+    if draft.state.orders[order.order_id].is_open:
+        draft.look(draft.state.orders[order.order_id])
+
+
+def _absent(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    """The broker does not know the order. Believed only when two looks, SETTLE apart, agree; then it goes out again under the same id, or expires."""
+    if not order.in_doubt:
+        if order.is_open:
+            draft.look(order)
+        return
+    if order.absent_since is None or draft.now < order.absent_since + SETTLE:
+        draft.wake("absence", SETTLE, order)
+        return
+    wanted = order.part == "entry" and not draft.state.entries_closed().startswith("EMERGENCY")
+    if draft.now > order.expires or (order.part == "entry" and not wanted):
+        draft.tell(OrderExpired, order_id=order.order_id, where="here", filled_quantity=ZERO)
+    else:
+        draft.submit(order.order_id)
+
+
+# -- a cancellation, a replacement -------------------------------------------------------------------------------------------------------------------
+
+
+def _cancel_taken(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    if order.is_open:
+        draft.look(order, CONFIRM)
+
+
+def _cancel_refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    if order.is_open:
+        draft.tell(OrderCancelRefused, order_id=order.order_id, number=said.number, http_status=said.http_status, message=_reason(said.body)[1])
+        draft.look(draft.state.orders[order.order_id], NOW)
+
+
+def _cancel_unknown(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    if order.is_open:
+        draft.wake("recancel", AGAIN, order)
+
+
+def _replace_taken(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    _taken(draft, order, said)
+
+
+def _replace_refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    if order.is_open:
+        draft.tell(OrderReplaceRefused, order_id=order.order_id, number=said.number, http_status=said.http_status, message=_reason(said.body)[1])
+        draft.alert("STOP_NOT_MOVED", "warning", f"{order.symbol}: the broker kept the {order.part} as it was: {_reason(said.body)[1]}", order.symbol)
+
+
+def _replace_unknown(draft: Draft, order: Order, said: BrokerAnswered) -> None:
+    if order.is_open:
+        draft.look(order, NOW)          # never repeated: the old order names its successor
+
+
+Rule = Callable[[Draft, Order, BrokerAnswered], None]
+RULES: Mapping[tuple[str, str], Rule] = {
+    ("submit", "accepted"): _taken, ("submit", "rejected"): _refused, ("submit", "unknown"): _doubt, ("submit", "unsent"): _unsent,
+    ("lookup", "found"): _taken, ("lookup", "absent"): _absent, ("lookup", "unknown"): _doubt, ("lookup", "rejected"): _doubt,
+    ("cancel", "accepted"): _cancel_taken, ("cancel", "rejected"): _cancel_refused, ("cancel", "absent"): _cancel_refused,
+    ("cancel", "unknown"): _cancel_unknown, ("cancel", "unsent"): _cancel_unknown,
+    ("replace", "accepted"): _replace_taken, ("replace", "rejected"): _replace_refused, ("replace", "absent"): _replace_refused,
+    ("replace", "unknown"): _replace_unknown, ("replace", "unsent"): _replace_refused,
+}
+
+
+# -- timers about one order --------------------------------------------------------------------------------------------------------------------------
+
+
+def recancel(draft: Draft, fired: TimerFired, order: Order) -> None:
+    """A cancellation that got no answer is asked again; asking twice is harmless."""
+    if order.state == "cancelling":
+        draft.tell(OrderCancelling, order_id=order.order_id, broker_order_id=order.broker_order_id, number=order.cancels + 1, reason="asked again")
+
+
+def expire(draft: Draft, fired: TimerFired, order: Order) -> None:
+    """An exit whose shares were not freed in time is not sent late."""
+    if order.state == "approved":
+        draft.tell(OrderExpired, order_id=order.order_id, where="here", filled_quantity=ZERO)
+
+
+def resend(draft: Draft, fired: TimerFired, order: Order) -> None:
+    """A refused exit or stop goes out again while its shares are still held and nothing else takes care of them."""
+    symbol = order.symbol
+    left = draft.state.held(symbol) - draft.state.exiting(symbol) - (draft.state.guarded(symbol) if order.part == "stop" else ZERO)
+    if order.state == "rejected" and left > 0 and (draft.now <= order.expires or draft.state.flat_for() or order.part == "stop"):
+        draft.submit(order.order_id, quantity=min(order.quantity, left), attempt=order.attempt + 1)
