@@ -20,7 +20,8 @@ from .folder import read_folder
 from .generator import DAYS, generate
 from .journal import Journal, JournalError
 from .outbox import LIMIT
-from .server import serve
+from .server import Settings, serve
+from .stream import POLICIES
 
 PORT = 5050
 STANDARD = Rules()
@@ -67,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--cash", type=_decimal, default=STANDARD.cash, help=f"USD at the start (default {STANDARD.cash})")
     it.add_argument("--spread", type=_decimal, default=STANDARD.spread, help=f"USD between bid and ask (default {STANDARD.spread})")
     it.add_argument("--partial-fills", type=_share, default=STANDARD.partial_fills, metavar="SHARE", help="of fills that are split, 0..1 (default 0)")
+    it.add_argument("--rate-limit", type=int, default=0, metavar="N", help="requests a minute to the trading API, per key (default 0: no limit)")
+    it.add_argument("--second-connection", choices=POLICIES, default=POLICIES[0], help="of a key to the trade updates: it replaces the first (default), or 429")
     it.add_argument("--slow-client", type=int, default=LIMIT, metavar="BYTES", help=f"may wait unread for a stream's client (default {LIMIT})")
     return it
 
@@ -88,8 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (more := feed.faults.rejected_rows - 10) > 0:
         _say(f"left out: {more:,} more lines; GET /_sim/feed names them")
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = Settings(options.slow_client, options.second_connection, options.rate_limit)
     asyncio.run(serve(exchange, Access(options.key, options.secret), listener,
-                      lambda: _say(f"exchange ready on {address}", sys.stdout), options.slow_client))
+                      lambda: _say(f"exchange ready on {address}", sys.stdout), settings))
     journal.close()
     return 0
 

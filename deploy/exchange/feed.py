@@ -8,7 +8,7 @@ happened is the engine's business. 24 symbols over five days take 2.5 MB.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -157,6 +157,15 @@ class Feed:
             if start > last:
                 return
             yield self._bar(self._rows_of[number][place], start)
+
+    def last(self, symbol: str, latest: datetime) -> Bar | None:
+        """The newest bar of a symbol that starts then or before; None when there is none."""
+        number = self._number.get(symbol)
+        if number is None:
+            return None
+        starts = self._starts_of[number]
+        place = bisect_right(starts, int(latest.timestamp()) // 60) - 1
+        return None if place < 0 else self._bar(self._rows_of[number][place], moment(starts[place]))
 
     def _bar(self, row: int, start: datetime) -> Bar:
         # repr is the shortest text that reads back equal: what stood in the file, to 15 digits

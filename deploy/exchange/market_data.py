@@ -1,9 +1,14 @@
-"""Historical bars, `/v2/stocks/bars`: only what has already happened on the simulated clock, in Alpaca's pages."""
+"""Market data over REST, `/v2/stocks`: only what has already happened on the simulated clock, in Alpaca's pages.
+
+Bars are the feed's, put together to any length (`timeframes`); trades and quotes are made up from them (`ticks`). A quote or a
+trade pushed by hand is the latest one until the next minute of its symbol.
+"""
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime, time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, time, timedelta
 from itertools import islice
 from typing import Any
 
@@ -11,11 +16,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from . import wire
+from . import ticks, wire
 from .exchange import Exchange
-from .feed import MINUTE, rfc3339
+from .feed import MINUTE, Bar, rfc3339
 from .params import Query, choice, symbols_of, time_of, whole
 from .refusals import Refusal
+from .timeframes import DAYS, MINUTES, SERVED, Timeframe, aggregate
+
+Row = tuple[datetime, dict[str, Any]]       # when, and how it is written
+LOOK_BACK = timedelta(days=10)              # for the day before: longer than any closure of the market
 
 
 class MarketData:
@@ -23,39 +32,69 @@ class MarketData:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self.pushed: dict[tuple[str, str], Row] = {}        # by ("trades" | "quotes", symbol)
+        self._before = dict[str, tuple[datetime, Bar | None]]()     # by symbol: a day's start, and the bar of the day before it
 
     def routes(self) -> list[Route]:
-        return [Route("/v2/stocks/bars", self.bars, methods=["GET"])]
+        base, table = "/v2/stocks", [
+            ("bars", self.bars), ("quotes", self.quotes), ("trades", self.trades), ("bars/latest", self.latest_bars),
+            ("quotes/latest", self.latest_quotes), ("trades/latest", self.latest_trades), ("snapshots", self.snapshots),
+        ]
+        return [Route(f"{base}/{path}", endpoint, methods=["GET"]) for path, endpoint in table]
+
+    # history
 
     async def bars(self, request: Request) -> Response:
         """Sorted by symbol, then time; `limit` counts bars over all symbols; start and end are inclusive, on the bar's START."""
         query = request.query_params
-        symbols = sorted(set(symbols_of(query)))
-        if not symbols:
-            raise Refusal("required", field="symbols")
-        if (timeframe := query.get("timeframe", "")) not in ("1Min", "1T"):
-            raise Refusal("unsupported", field="timeframe", value=timeframe, supported="1Min")
+        timeframe = Timeframe.read(written := query.get("timeframe", ""))
+        if timeframe is None:
+            raise Refusal("unsupported", field="timeframe", value=written, supported=SERVED)
+
+        def rows(symbol: str, first: datetime, last: datetime) -> Iterator[Row]:
+            minutes = self._history(symbol, timeframe.start(first), timeframe.last_moment(last) - MINUTE)
+            for it in aggregate(minutes, timeframe):
+                if first <= it.start <= last:
+                    yield it.start, wire.bar(it)
+
+        return self._pages("bars", query, rows)
+
+    async def quotes(self, request: Request) -> Response:
+        return self._ticks("quotes", request.query_params, self._quotes_of)
+
+    async def trades(self, request: Request) -> Response:
+        return self._ticks("trades", request.query_params, self._trades_of)
+
+    def _ticks(self, name: str, query: Query, of_bar: Callable[[Bar], Iterable[Row]]) -> Response:
+        def rows(symbol: str, first: datetime, last: datetime) -> Iterator[Row]:
+            for bar in self._history(symbol, MINUTES.start(first), last):
+                yield from ((at, row) for at, row in of_bar(bar) if first <= at <= last)
+
+        return self._pages(name, query, rows)
+
+    def _pages(self, name: str, query: Query, rows: Callable[[str, datetime, datetime], Iterator[Row]]) -> Response:
+        symbols = self._symbols(query)
         limit, descending = whole(query, "limit", 1_000, 10_000), choice(query, "sort", "asc", "desc") == "desc"
         first, last = self._range(query)
         after = _read_token(query)
         pages: dict[str, list[dict[str, Any]]] = {}
-        token, room = None, limit
+        token, room, place = None, limit, ""
         for symbol in symbols if last is not None else []:
             if after and symbol < after[0]:
                 continue
-            history = self._exchange.feed.history(symbol, first, last or first)
-            found = iter(sorted(history, key=lambda it: it.start, reverse=True)) if descending else history
+            from_, to = first, last or first
             if after and symbol == after[0]:
-                found = (it for it in found if (it.start < after[1] if descending else it.start > after[1]))
+                from_, to = (from_, after[1] - timedelta(microseconds=1)) if descending else (after[1] + timedelta(microseconds=1), to)
+            found = reversed(list(rows(symbol, from_, to))) if descending else rows(symbol, from_, to)
             page = list(islice(found, room + 1))
             if taken := page[:room]:
-                pages[symbol] = [wire.bar(it) for it in taken]
+                pages[symbol] = [row for _, row in taken]
                 room -= len(taken)
-                token_here = f"{symbol}|{rfc3339(taken[-1].start)}"
-            if len(page) > len(taken):          # there is more: the page ends with the last bar that found room
-                token = urlsafe_b64encode(token_here.encode()).decode()
+                place = f"{symbol}|{taken[-1][0].isoformat()}"
+            if len(page) > len(taken):          # there is more: the page ends with the last row that found room
+                token = urlsafe_b64encode(place.encode()).decode()
                 break
-        return JSONResponse({"bars": pages, "next_page_token": token})
+        return JSONResponse({name: pages, "next_page_token": token})
 
     def _range(self, query: Query) -> tuple[datetime, datetime | None]:
         """From the start of the simulated day unless asked; to the last finished minute at most, None before the first."""
@@ -63,7 +102,80 @@ class MarketData:
         first = time_of(query, "start") or datetime.combine(self._exchange.now().date(), time.min, UTC)
         if state.minute is None:
             return first, None
-        return first, min(time_of(query, "end", end_of_day=True) or state.minute, state.minute - MINUTE)
+        return first, min(time_of(query, "end", end_of_day=True) or state.minute, state.minute - timedelta(microseconds=1))
+
+    # the latest
+
+    async def latest_bars(self, request: Request) -> Response:
+        return self._latest("bars", request.query_params)
+
+    async def latest_quotes(self, request: Request) -> Response:
+        return self._latest("quotes", request.query_params)
+
+    async def latest_trades(self, request: Request) -> Response:
+        return self._latest("trades", request.query_params)
+
+    def _latest(self, name: str, query: Query) -> Response:
+        found = ((symbol, self.newest(name, symbol)) for symbol in self._symbols(query))
+        return JSONResponse({name: {symbol: row for symbol, row in found if row is not None}})
+
+    async def snapshots(self, request: Request) -> Response:
+        """Keyed by symbol; a symbol that has not traded yet is left out."""
+        return JSONResponse({symbol: self.snapshot(symbol) for symbol in self._symbols(request.query_params) if self.last_bar(symbol)})
+
+    def snapshot(self, symbol: str) -> dict[str, Any]:
+        today, before = self.days(symbol)
+        return {
+            "latestTrade": self.newest("trades", symbol), "latestQuote": self.newest("quotes", symbol), "minuteBar": self.newest("bars", symbol),
+            "dailyBar": today and wire.bar(today), "prevDailyBar": before and wire.bar(before),
+        }
+
+    def newest(self, name: str, symbol: str) -> dict[str, Any] | None:
+        """The last bar, quote or trade of a symbol as JSON; None before its first."""
+        bar = self.last_bar(symbol)
+        if name == "bars":
+            return None if bar is None else wire.bar(bar)
+        rows = [] if bar is None else list(self._quotes_of(bar) if name == "quotes" else self._trades_of(bar))
+        pushed = self.pushed.get((name, symbol))
+        if pushed is not None and not (rows and rows[-1][0] > pushed[0]):
+            return pushed[1]
+        return rows[-1][1] if rows else None
+
+    def last_bar(self, symbol: str) -> Bar | None:
+        minute = self._exchange.state.minute
+        return None if minute is None else self._exchange.feed.last(symbol, minute - MINUTE)
+
+    def days(self, symbol: str) -> tuple[Bar | None, Bar | None]:
+        """The bar of the symbol's last day so far, None before its bell, and that of the day before."""
+        last = self.last_bar(symbol)
+        if last is None:
+            return None, None
+        begins = DAYS.start(last.start)
+        if self._before.get(symbol, (None, None))[0] != begins:     # what is over does not change: looked for once a day
+            *_, day = [None, *aggregate(self._history(symbol, begins - LOOK_BACK, begins - MINUTE), DAYS)]
+            self._before[symbol] = begins, day
+        *_, today = [None, *aggregate(self._history(symbol, begins, last.start), DAYS)]
+        return today, self._before[symbol][1]
+
+    # the feed
+
+    def _symbols(self, query: Query) -> list[str]:
+        symbols = sorted(set(symbols_of(query)))
+        if not symbols:
+            raise Refusal("required", field="symbols")
+        return symbols
+
+    def _history(self, symbol: str, first: datetime, last: datetime) -> Iterator[Bar]:
+        """A symbol's minutes that start in [first, last] and have happened."""
+        minute = self._exchange.state.minute
+        return iter(()) if minute is None else self._exchange.feed.history(symbol, first, min(last, minute - MINUTE))
+
+    def _trades_of(self, bar: Bar) -> Iterator[Row]:
+        return ((it.at, {"t": rfc3339(it.at), **it.wire()}) for it in ticks.trades(bar, self._exchange.state.seed))
+
+    def _quotes_of(self, bar: Bar) -> Iterator[Row]:
+        state = self._exchange.state
+        return ((it.at, {"t": rfc3339(it.at), **it.wire()}) for it in ticks.quotes(bar, state.seed, state.rules))
 
 
 def _read_token(query: Query) -> tuple[str, datetime] | None:

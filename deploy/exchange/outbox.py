@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+CUT = b""                   # in place of a frame: the connection breaks there, without a close frame
 LIMIT = 2 * 1024 * 1024     # bytes; two days of 24 symbols, or a thousand trade updates
 POLICY, RESTART = 1008, 1012     # close codes: the client broke a rule; the service is going down
 FAREWELL = 2.0              # real seconds for a last frame to a client that may not read it
@@ -19,10 +20,11 @@ FAREWELL = 2.0              # real seconds for a last frame to a client that may
 class Outbox:
     """First in, first out. `put` never blocks and never raises: when too much waits, it is dropped and the outbox has ended."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self._limit, self._bytes = limit, 0
+    def __init__(self, limit: int = LIMIT, tap: Callable[[bytes], Iterable[bytes]] | None = None, cut: Callable[[], None] = lambda: None) -> None:
+        self._limit, self._bytes, self._tap, self.cut = limit, 0, tap, cut
         self._frames: deque[bytes] = deque()
-        self._ready = asyncio.Event()
+        self._ready, self._empty = asyncio.Event(), asyncio.Event()
+        self._empty.set()
         self.ended = asyncio.Event()
         self.last_word: bytes | None = None     # what the client is told when the outbox has ended
         self.code = POLICY
@@ -41,12 +43,18 @@ class Outbox:
         self._frames.append(frame)
         self._bytes += len(frame)
         self._ready.set()
+        self._empty.clear()
         return True
+
+    def push(self, frame: bytes) -> bool:
+        """As `put`, for what tells of orders and of the market and is not the protocol's own: what the tap makes of it goes out."""
+        return all(map(self.put, self._tap(frame) if self._tap else (frame,)))
 
     def end(self, last_word: bytes | None = None, code: int = POLICY) -> None:
         """Drop what waits and let the connection close with a last word and a WebSocket close code."""
         self.last_word, self.code, self._bytes = last_word, code, 0
         self._frames.clear()
+        self._empty.set()
         self.ended.set()
 
     async def get(self) -> bytes:
@@ -55,15 +63,22 @@ class Outbox:
             await self._ready.wait()
         frame = self._frames.popleft()
         self._bytes -= len(frame)
+        if not self._frames:
+            self._empty.set()
         return frame
+
+    async def drained(self) -> None:
+        """Return when nothing waits any more."""
+        await self._empty.wait()
 
 
 async def converse(socket: WebSocket, outbox: Outbox, hear: Callable[[bytes], None]) -> None:
     """Write what is put into the outbox and hand over what is heard, until the client goes or the outbox ends."""
 
     async def write() -> None:
-        while True:
-            await socket.send_bytes(await outbox.get())
+        while frame := await outbox.get():
+            await socket.send_bytes(frame)
+        outbox.cut()
 
     async def read() -> None:
         while True:
@@ -72,7 +87,7 @@ async def converse(socket: WebSocket, outbox: Outbox, hear: Callable[[bytes], No
                 return
             hear(message.get("bytes") or (message.get("text") or "").encode())
 
-    await _first_of(write(), read(), outbox.ended.wait())
+    await first_of(write(), read(), outbox.ended.wait())
     if outbox.ended.is_set():
         try:
             async with asyncio.timeout(FAREWELL):
@@ -83,7 +98,7 @@ async def converse(socket: WebSocket, outbox: Outbox, hear: Callable[[bytes], No
             pass                                # it does not read: the server drops the connection when this returns
 
 
-async def _first_of(*parts: Awaitable[object]) -> None:
+async def first_of(*parts: Awaitable[object]) -> None:
     """Run all until one is done, then end the others; an error of one is raised, a client that went is none."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:

@@ -7,7 +7,9 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,6 +22,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .access import Access
 from .control import ControlPlane
 from .exchange import Exchange
+from .fault_control import FaultControl
+from .faults import Faults
+from .line import FREE, Line
 from .market_data import MarketData
 from .outbox import LIMIT
 from .refusals import Refusal
@@ -30,6 +35,18 @@ KEEP_ALIVE = 3600       # s; a pooled connection that the server closed first wo
 GRACE = 2               # s for requests that are under way when the process is told to end
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the exchange treats its clients; no part of what it remembers."""
+
+    slow_client: int = LIMIT            # bytes that may wait for a websocket client that does not read
+    second_connection: str = "replace"  # replace | refuse: a second connection to the trade updates
+    rate_limit: int = 0                 # requests a minute to the trading API, per key; 0 is without limit
+
+
+STANDARD = Settings()
+
+
 class Guard:
     """Lets requests of the broker's API through that bring the key; the control plane and /health are for everybody on this machine."""
 
@@ -37,7 +54,7 @@ class Guard:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith(("/_sim/", "/health")):
+        if scope["type"] == "http" and not scope["path"].startswith(FREE):
             headers = dict(scope["headers"])
             pair = [headers.get(name, b"").decode("latin-1") for name in (b"apca-api-key-id", b"apca-api-secret-key")]
             if not self._access.allows(*pair):
@@ -63,21 +80,37 @@ async def _on_error(request: Request, error: Exception) -> Response:
     return _refused(Refusal("internal"))        # Starlette raises the error on, so it is in the log
 
 
-def application(exchange: Exchange, access: Access, limit: int = LIMIT) -> Starlette:
-    """The whole exchange as an ASGI app; `limit` is what may wait for a slow websocket client, in bytes."""
+class Connections:
+    """Every open connection of the server, so that one can be broken."""
+
+    def __init__(self) -> None:
+        self.open: set[Any] = set()             # uvicorn's protocols
+
+    def drop(self, client: object) -> None:
+        """Cut the connection of an ASGI scope's client, without a word."""
+        for protocol in tuple(self.open):
+            if protocol.client == client:
+                protocol.transport.abort()
+
+
+def application(exchange: Exchange, access: Access, connections: Connections, settings: Settings = STANDARD) -> Starlette:
+    """The whole exchange as an ASGI app."""
     since = datetime.now(UTC).isoformat()
 
     async def health(request: Request) -> Response:
         return JSONResponse({"role": "exchange", "state": "ready", "reason": "", "since": since})
 
-    streams = Streams(exchange, access, limit)
+    faults = Faults()
+    streams = Streams(exchange, access, faults, connections.drop, settings.slow_client)
+    streams.second_connection = settings.second_connection
     app = Starlette(
         routes=[*TradingApi(exchange).routes(), *MarketData(exchange).routes(), *ControlPlane(exchange, streams).routes(),
-                *streams.routes(), Route("/health", health)],
+                *FaultControl(faults, streams).routes(), *streams.routes(), Route("/health", health)],
         exception_handlers={Refusal: _on_refusal, HTTPException: _on_no_endpoint, Exception: _on_error},
     )
     app.router.redirect_slashes = False         # alpaca-py takes a redirect for an answer
     app.add_middleware(Guard, access=access)
+    app.add_middleware(Line, faults=faults, drop=connections.drop, told=streams.told)
     app.state.streams = streams
     return app
 
@@ -99,13 +132,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(exchange: Exchange, access: Access, listener: socket.socket, ready: Callable[[], None], limit: int = LIMIT) -> None:
+async def serve(exchange: Exchange, access: Access, listener: socket.socket, ready: Callable[[], None], settings: Settings = STANDARD) -> None:
     """Serve until SIGTERM or SIGINT; in paced mode time runs from here on, with or without clients."""
-    app = application(exchange, access, limit)
+    connections = Connections()
+    app = application(exchange, access, connections, settings)
     server = _Server(uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", ws="websockets-sansio", ws_per_message_deflate=False,
         ws_ping_interval=30, ws_ping_timeout=120, timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=GRACE,
     ), ready)
+    connections.open = server.server_state.connections
 
     def stop() -> None:
         exchange.close()

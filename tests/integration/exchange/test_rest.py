@@ -140,7 +140,7 @@ def test_bad_requests_get_an_answer_in_json_and_break_nothing(open_exchange: Exc
 @pytest.mark.parametrize(("path", "query"), [
     ("/v2/orders", {"limit": "x"}), ("/v2/orders", {"after": "yesterday"}), ("/v2/orders", {"status": "odd"}), ("/v2/calendar", {"start": "x"}),
     ("/v2/account/activities/FILL", {"page_token": "x"}), ("/v2/stocks/bars", {"symbols": "AAPL", "timeframe": "1Min", "page_token": "x"}),
-    ("/v2/stocks/bars", {"symbols": "AAPL", "timeframe": "1Day"}), ("/v2/stocks/bars", {"timeframe": "1Min"}), ("/_sim/minutes", {"wait": "-1"}),
+    ("/v2/stocks/bars", {"symbols": "AAPL", "timeframe": "61Min"}), ("/v2/stocks/bars", {"timeframe": "1Min"}), ("/_sim/minutes", {"wait": "-1"}),
 ])
 def test_parameters_that_cannot_be_read_are_named(open_exchange: ExchangeProcess, path: str, query: dict[str, str]) -> None:
     status, body = open_exchange.call("GET", path, **query)

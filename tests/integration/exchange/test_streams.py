@@ -6,8 +6,6 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import msgpack
@@ -17,59 +15,11 @@ from alpaca.data.live import StockDataStream
 from alpaca.data.models import Bar
 from alpaca.trading.models import TradeUpdate
 from alpaca.trading.stream import TradingStream
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.integration.exchange.conftest import ExchangeProcess, Start
-
-BUY = {"symbol": "AAPL", "qty": 10, "side": "buy", "type": "market", "time_in_force": "day", "client_order_id": "first"}
-LONG = 20   # real seconds; nobody waits so long
-
-
-async def call(method: Callable[..., Any], *arguments: object, **more: object) -> Any:
-    return await asyncio.to_thread(method, *arguments, **more)
-
-
-@asynccontextmanager
-async def running(stream: Any, exchange: ExchangeProcess, **listening: int) -> AsyncIterator[None]:
-    """An alpaca-py stream that has subscribed: the exchange says so."""
-    task = asyncio.create_task(stream._run_forever())
-    try:
-        assert await call(exchange.sim, "clients", wait=LONG, **listening) == {"trade_updates": 0, "bars": 0} | listening
-        yield
-    finally:
-        while not task.done():              # wait_for of Python 3.11 swallows a cancel that meets a message
-            task.cancel()
-            await asyncio.wait({task}, timeout=0.2)
-        await stream.close()
-
-
-async def taken(queue: asyncio.Queue[Any], count: int) -> list[Any]:
-    async with asyncio.timeout(LONG):
-        return [await queue.get() for _ in range(count)]
-
-
-@asynccontextmanager
-async def trader(exchange: ExchangeProcess, key: str = "key", secret: str = "secret") -> AsyncIterator[ClientConnection]:
-    async with connect(f"{exchange.ws}/stream") as socket:
-        await socket.send(json.dumps({"action": "authenticate", "data": {"key_id": key, "secret_key": secret}}))
-        yield socket
-
-
-async def answer(socket: ClientConnection) -> Any:
-    async with asyncio.timeout(LONG):
-        frame = await socket.recv()
-    assert isinstance(frame, bytes), "the paper host sends binary frames"
-    try:
-        return json.loads(frame)
-    except ValueError:
-        return msgpack.unpackb(frame)
-
-
-async def ask(socket: ClientConnection, **message: object) -> Any:
-    await socket.send(msgpack.packb(message))
-    return await answer(socket)
-
+from tests.integration.exchange.sockets import BUY, LONG, answer, ask, call, running, taken, trader
 
 # trade updates
 
@@ -171,7 +121,7 @@ async def test_the_data_stream_speaks_in_the_brokers_numbers(start: Start) -> No
         assert [(await ask(socket, **message))[0]["code"] for message in (
             {"action": "auth", "key": "k", "secret": "s"}, {"action": "subscribe", "news": ["*"]}, {"action": "subscribe", "bars": "*"})] == [403, 410, 410]
         assert (await ask(socket, action="subscribe", bars=["AAPL", "MSFT"], quotes=["AAPL"]))[0]["quotes"] == ["AAPL"]
-        assert (await ask(socket, action="unsubscribe", bars=["MSFT"]))[0]["bars"] == ["AAPL"]
+        assert (await ask(socket, action="unsubscribe", bars=["MSFT"], quotes=["AAPL"]))[0]["bars"] == ["AAPL"]
         await call(exchange.advance)
         (bar,) = await answer(socket)
         assert isinstance(bar.pop("t"), msgpack.Timestamp)
