@@ -217,12 +217,12 @@ def _seconds(span: timedelta) -> Decimal:
 
 def control(cycle: Cycle, about: Mapping[str, Any], asked: CycleControlRequested | ModeChangeRequested, now: datetime) -> Sequence[Event] | Refusal:
     """What a command does to the day: the events; [] for a redelivery, whose answer is on the log; a Refusal where nothing would change."""
-    content = _content(asked)
+    wanted = content(asked)
     if asked.id in cycle.answered:
         before = cycle.answered[asked.id][0]
-        if before in (content, ""):
+        if before in (wanted, ""):
             return []
-        return Refusal("KEY_REUSED", f"idempotency key {asked.idempotency_key!r} already asked for {before!r}, now for {content!r}; nothing was done. "
+        return Refusal("KEY_REUSED", f"idempotency key {asked.idempotency_key!r} already asked for {before!r}, now for {wanted!r}; nothing was done. "
                                      "Use a new key for a new request.")
     given: dict[str, Any] = {**about, "command_id": asked.id, "actor": asked.actor, "reason": asked.reason}
     if isinstance(asked, ModeChangeRequested):
@@ -243,7 +243,7 @@ def control(cycle: Cycle, about: Mapping[str, Any], asked: CycleControlRequested
             return [started, *_taken_up(evolve(cycle, started), about, started, now)]
 
 
-def _content(asked: CycleControlRequested | ModeChangeRequested) -> str:
+def content(asked: CycleControlRequested | ModeChangeRequested) -> str:
     """What a command asks for, to tell a repeated key from a reused one."""
     if isinstance(asked, ModeChangeRequested):
         return f"mode {asked.mode}"

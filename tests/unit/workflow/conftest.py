@@ -86,6 +86,10 @@ class Day:
         word, _, more = wish.partition(" ")
         given: dict[str, Any] = {**self.about(), "idempotency_key": key or f"{wish}-{len(self.log)}", "actor": "anna", "reason": "test"}
         asked = ModeChangeRequested.new(**given, mode=more) if word == "mode" else CycleControlRequested.new(**given, action=word, how=more or "graceful")
+        return self.answer(asked)
+
+    def answer(self, asked: CycleControlRequested | ModeChangeRequested) -> Sequence[Event] | Refusal:
+        """The command is decided, and the answer written as the account writes it."""
         answer = control(self.cycle, self.about(), asked, self.now)
         if isinstance(answer, Refusal):
             self.write([CommandRejected.caused_by(asked, **self.about(), topic="catalyst.commands", partition=0, offset=len(self.log),

@@ -1,0 +1,87 @@
+"""Puts one command on catalyst.commands and waits, bounded, for what the account answers to it on catalyst.trading. `cli.py` calls it.
+
+The same idempotency key is the same command: when its answer is on the log already, that answer is given again and nothing happens twice.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from schemas import codec
+from schemas.codec import Undecodable
+from schemas.commands import CycleControlRequested, ModeChangeRequested
+from schemas.cycle import CyclePaused, CyclePlanned, CycleResumed, CycleStarted, CycleStopped, ModeSet, PhaseEntered, PhaseMissed
+from schemas.envelope import Event
+from schemas.topics import COMMANDS, TRADING
+from schemas.trading import CommandRejected, InputsAdmitted
+from streams.log import Appended, EventLog, Message, Offsets, Record, TopicPartition
+from streams.workflow.cycle import Cycle, content, evolve
+
+REPEATED = timedelta(days=7)        # how far back the answer to a key that was used before is looked for
+OF_THE_CYCLE = {event.kind().encode() for event in (
+    CyclePlanned, PhaseEntered, PhaseMissed, CyclePaused, CycleResumed, CycleStopped, CycleStarted, ModeSet, CommandRejected)}
+
+
+class NotAsked(RuntimeError):
+    """The command may not be on the log; sending it again under its key is harmless."""
+
+
+async def ask(log: EventLog, command: Event, *, patience: float, repeated: bool = False) -> Event | None:
+    """The first event of the account that answers the command; None when none came within `patience` seconds: it will be answered all the same.
+
+    `repeated` says that the key may have been used before. Raises NotAsked, LogUnavailable.
+    """
+    place = TopicPartition(TRADING.name, log.partition_of(TRADING.name, command.subject))
+    recorded = command.recordedtime or command.time
+    fresh = (await log.ends([TRADING.name]))[place]
+    start = (await log.offsets_at([TRADING.name], recorded - REPEATED))[place] if repeated else fresh
+    outcome = await log.append(COMMANDS.name, [Message(command.subject, codec.encode(command), codec.headers(command))])
+    if not isinstance(outcome, Appended):
+        raise NotAsked(outcome.cause)
+    try:
+        async with asyncio.timeout(patience):
+            async for batch in log.read({place: start}):
+                for record in batch:
+                    event = _answer(record, command)
+                    if event is not None and (record.offset >= fresh or _answers_just_this(event, command)):
+                        return event
+    except TimeoutError:
+        return None
+    raise AssertionError("an endless read does not end")
+
+
+def _answer(record: Record, command: Event) -> Event | None:
+    """The event in this record when it is the account's answer to the command."""
+    if record.key != command.subject or str(command.id).encode() not in record.value:
+        return None         # most of what is read has nothing to do with it and is not decoded
+    event = _decoded(record)
+    if event is None or isinstance(event, InputsAdmitted):
+        return None
+    return event if command.id in (event.causationid, getattr(event, "command_id", None)) else None
+
+
+def _answers_just_this(event: Event, command: Event) -> bool:
+    """Whether an earlier answer was to the same wish; if its key asked for something else, the account's refusal is still to come."""
+    if not isinstance(command, CycleControlRequested | ModeChangeRequested):
+        return True
+    said = evolve(Cycle(), event).answered.get(command.id)
+    return said is None or said[0] in ("", content(command))
+
+
+async def cycle_of(log: EventLog, account: str) -> tuple[Cycle, Event | None]:
+    """The account's day as its log tells it, and the newest event it rests on. Raises LogUnavailable, LogCut."""
+    place = TopicPartition(TRADING.name, log.partition_of(TRADING.name, account))
+    begins, ends = await log.begins([TRADING.name]), await log.ends([TRADING.name])
+    cycle, newest, epoch = Cycle(), None, 0
+    async for batch in log.read({place: begins[place]}, until=Offsets({place: ends[place]})):
+        for record in batch:
+            event = _decoded(record) if record.key == account and dict(record.headers).get("ce_type") in OF_THE_CYCLE else None
+            if event is not None and (event.epoch or 0) >= epoch:
+                cycle, newest, epoch = evolve(cycle, event), event, event.epoch or 0
+    return cycle, newest
+
+
+def _decoded(record: Record) -> Event | None:
+    try:
+        return codec.decode(record.value)
+    except Undecodable:
+        return None

@@ -1,0 +1,166 @@
+"""`catalyst cycle`, `catalyst mode` and `catalyst emergency-stop`: a person steers the account's day. Each is a command on the log; the account answers.
+
+Exit codes: 0 it is so, 1 the account refused, 3 it could not be asked or has not answered yet.
+"""
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from schemas import settings
+from schemas.commands import CycleControlRequested, EmergencyStopRequested, ModeChangeRequested
+from schemas.envelope import Event
+from schemas.risk import ApprovalRequested
+from schemas.trading import CommandRejected
+from streams.log import EventLog, LogCut, LogUnavailable
+from streams.log.kafka import KafkaLog
+from streams.workflow.asking import NotAsked, ask, cycle_of
+from streams.workflow.calendar import NEW_YORK
+from streams.workflow.cycle import Cycle, entries_closed
+
+REFUSED, NO_ANSWER = 1, 3       # exit codes
+COMMON = (
+    click.option("--account", help="The account.  [default: CATALYST_ACCOUNT]"),
+    click.option("--reason", default="asked by hand", help="Why; stands on the log."),
+    click.option("--key", default="", help="Idempotency key: the same key is the same command.  [default: the present moment]"),
+    click.option("--wait", default=10.0, show_default=True, help="Seconds to wait for the account's answer."),
+)
+T = TypeVar("T")
+Command = Callable[..., Any]
+
+
+def common(command: Command) -> Command:
+    for option in reversed(COMMON):
+        command = option(command)
+    return command
+
+
+@click.group()
+def cycle() -> None:
+    """The account's trading day: show it, start, stop, pause and resume it."""
+
+
+@cycle.command()
+@common
+def start(**given: Any) -> None:
+    """Take part in the day again after a stop; phases that still make sense are taken up."""
+    _ask(CycleControlRequested, given, action="start")
+
+
+@cycle.command()
+@click.option("--how", type=click.Choice(["graceful", "halt", "liquidate"]), default="graceful", show_default=True,
+              help="graceful: no new entries, positions keep their stops; halt: entry orders are cancelled too; liquidate: positions are closed as well.")
+@common
+def stop(how: str, **given: Any) -> None:
+    """End the day for this account until it is started again. At the flatten time positions are closed however it was stopped."""
+    _ask(CycleControlRequested, given, action="stop", how=how)
+
+
+@cycle.command()
+@common
+def pause(**given: Any) -> None:
+    """No new entries until resumed; exits, stops and the rest of the day go on."""
+    _ask(CycleControlRequested, given, action="pause")
+
+
+@cycle.command()
+@common
+def resume(**given: Any) -> None:
+    """Let entries pass again, as far as the phase allows."""
+    _ask(CycleControlRequested, given, action="resume")
+
+
+@cycle.command()
+@click.option("--account", help="The account.  [default: CATALYST_ACCOUNT]")
+def show(account: str | None) -> None:
+    """Print the day as the log tells it: mode, plan, what became of each phase, and whether entries pass."""
+    here = settings.load()
+    name = account or here.account
+    day, newest = _with_log(lambda log: cycle_of(log, name))
+    for line in describe(name, day, newest):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("mode", type=click.Choice(["autonomous", "advisory", "simulation"]))
+@common
+def mode(mode: str, **given: Any) -> None:
+    """Who acts on signals: the system, a person or Claude, or a simulated account beside this one."""
+    _ask(ModeChangeRequested, given, mode=mode)
+
+
+@click.command("emergency-stop")
+@common
+def emergency_stop(**given: Any) -> None:
+    """Cancel every order, close every position, and let no entry pass until a resume is approved. `catalyst panic` does it with the stack down."""
+    _ask(EmergencyStopRequested, given)
+
+
+def describe(account: str, day: Cycle, newest: Event | None) -> list[str]:
+    """The day in lines for a person; times are New York. Whether entries pass is judged at the newest event's market time."""
+    flags = [*(["paused"] if day.paused else []), *([f"stopped ({day.stopped})"] if day.stopped else [])]
+    lines = [f"account {account}: mode {day.mode}, {' and '.join(flags) or 'running'}"]
+    if day.plan is None or newest is None:
+        return [*lines, "no session is planned yet: the trading role plans one when it has read the broker's calendar"]
+    lines.append(f"session {day.session}, phase {day.phase or 'not begun'}")
+    for phase, at in day.plan.phases:
+        became = "missed" if phase in day.missed else "entered" if phase in day.ran else "to come"
+        lines.append(f"  {at.astimezone(NEW_YORK):%H:%M}  {phase:12} {became}")
+    closed = entries_closed(day, newest.time)
+    return [*lines, f"entries: {closed or 'pass'} (as of {newest.time.astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S})"]
+
+
+def outcome(answer: Event | None, command: Event, key: str, patience: float) -> tuple[int, str]:
+    """Exit code and sentence for what the account answered."""
+    match answer:
+        case None:
+            return NO_ANSWER, (f"asked ({command.id}), but account {command.subject} has not answered within {patience:g} s. It counts and will be answered "
+                               f"when the trading role is back (`catalyst status`); ask with --key {key} to see the answer.")
+        case CommandRejected():
+            return REFUSED, f"{answer.code}: {answer.message}"
+        case ApprovalRequested():
+            return 0, f"waits for an approval typed on the host: {answer.summary}. `catalyst approve {answer.approval_id}` until {answer.expires:%H:%M:%S} UTC."
+        case _:
+            return 0, f"{answer.type.rsplit('.v', 1)[0]} on account {command.subject} at {answer.time:%Y-%m-%d %H:%M:%S} UTC ({answer.id})"
+
+
+def _ask(kind: type[Event], given: dict[str, Any], **data: Any) -> None:
+    here = settings.load()
+    now = datetime.now(UTC)
+    key = given["key"] or f"cli-{now:%Y%m%dT%H%M%S%fZ}"
+    command = kind.new(source="/catalyst/cli", subject=given["account"] or here.account, time=now, **data,
+                       idempotency_key=key, actor=getpass.getuser(), reason=given["reason"]).stamped(recordedtime=now)
+    try:
+        answer = _with_log(lambda log: ask(log, command, patience=given["wait"], repeated=bool(given["key"])))
+    except NotAsked as lost:
+        _end(NO_ANSWER, f"the command may not be on the log: {lost}. Send it again with --key {key}: it counts once.")
+    _end(*outcome(answer, command, key, given["wait"]))
+
+
+def _with_log(work: Callable[[EventLog], Awaitable[T]]) -> T:
+    here = settings.load()
+
+    async def run() -> T:
+        log = KafkaLog(here.kafka, namespace=here.namespace)
+        try:
+            await log.start()
+            return await work(log)
+        finally:
+            await log.stop()
+
+    try:
+        return asyncio.run(run())
+    except LogUnavailable as away:
+        _end(NO_ANSWER, f"the log at {here.kafka} cannot be reached: {away}. Is the stack up? `catalyst status` tells; `catalyst panic` needs only the broker.")
+    except LogCut as cut:
+        _end(NO_ANSWER, str(cut))
+
+
+def _end(code: int, words: str) -> NoReturn:
+    click.echo(words, err=code != 0)
+    sys.exit(code)
