@@ -6,12 +6,14 @@ Money in USD, quantities in shares (short < 0), shares of equity as fractions, t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from schemas.commands import Side
 from schemas.trading import Part
 
 ZERO = Decimal(0)
+FIGURES = Decimal("0.000001")       # shares of equity are written down so, rounded up: rounding never lets anything pass
+BROKE = Decimal(1_000_000)          # the share of equity that anything is where there is no equity
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,12 @@ class Book:
         """Shares held and not promised to an open exit; protective stops and targets promise nothing, they are cancelled first."""
         held = self.positions[symbol].quantity if symbol in self.positions else ZERO
         return held - sum((order.quantity for order in self.pending if order.symbol == symbol and order.side == "sell" and order.part == "exit"), ZERO)
+
+    def share(self, value: Decimal) -> Decimal:
+        """The value in USD as a fraction of equity, six decimals."""
+        if self.equity <= 0:
+            return BROKE if value > 0 else ZERO
+        return (value / self.equity).quantize(FIGURES, ROUND_CEILING)
 
     def facts_of(self, symbol: str) -> Facts:
         """What is known of the symbol; nothing known is Facts()."""

@@ -14,13 +14,10 @@ from typing import Literal
 from schemas.commands import Side
 from schemas.risk import RiskParameters
 from schemas.trading import CheckResult, Form, Origin, Part
-from streams.risk.book import ZERO, Book
+from streams.risk.book import FIGURES, ZERO, Book
 from streams.risk.correlation import pearson
 from streams.risk.room import ONE, room
 from streams.risk.stops import farthest, tick_down
-
-FIGURES = Decimal("0.000001")       # shares of equity are written down so, rounded up: rounding never lets anything pass
-BROKE = Decimal(1_000_000)          # the share of equity that anything is where there is no equity
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +146,6 @@ def _seconds(span: timedelta) -> Decimal:
     return Decimal(span // timedelta(microseconds=1)) / 1_000_000
 
 
-def _share(value: Decimal, book: Book) -> Decimal:
-    if book.equity <= 0:
-        return BROKE if value > 0 else ZERO
-    return (value / book.equity).quantize(FIGURES, ROUND_CEILING)
-
-
 def _market_closed(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal:
     return _flag(book.session is None or not book.session[0] <= book.now < book.session[1])
 
@@ -164,16 +155,16 @@ def _price_age(intent: Intent, book: Book, parameters: RiskParameters) -> Decima
 
 
 def _position_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
-    return None if intent.value is None else _share(book.value_of(intent.symbol) + intent.value, book)
+    return None if intent.value is None else book.share(book.value_of(intent.symbol) + intent.value)
 
 
 def _sector_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
     sector = book.facts_of(intent.symbol).sector
-    return None if intent.value is None else ZERO if sector is None else _share(book.value_in(sector) + intent.value, book)
+    return None if intent.value is None else ZERO if sector is None else book.share(book.value_in(sector) + intent.value)
 
 
 def _gross_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
-    return None if intent.value is None else _share(book.gross + intent.value, book)
+    return None if intent.value is None else book.share(book.gross + intent.value)
 
 
 def _correlation(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal:
@@ -188,7 +179,7 @@ def _stop_distance(intent: Intent, book: Book, parameters: RiskParameters) -> De
 
 def _risk_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
     distance = _stop_distance(intent, book, parameters)
-    return None if distance is None else _share(intent.quantity * max(distance, ZERO), book)
+    return None if distance is None else book.share(intent.quantity * max(distance, ZERO))
 
 
 def _open_orders(intent: Intent, book: Book, side: Side, parts: tuple[Part, ...]) -> Decimal:
