@@ -1,6 +1,6 @@
 """The one exchange of a process: engine, journal and feed together, and who listens.
 
-`rest`, `control` and `stream` call it on one event loop; every change goes through `_commit`: decide, journal (fsynced),
+`rest`, `control` and `stream` call it on one event loop; every change goes through `Venue.do`: decide, journal (fsynced),
 evolve, tell the listeners. Nothing is awaited in between, so there is one order of everything and no lock.
 """
 
@@ -10,25 +10,28 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
-from . import engine
 from .bell import Bell
-from .book import Fill, Order, Rules, State
-from .engine import Advance, Cancel, Command, Event, MinuteHappened, OrderFilled, OrderReceived
+from .book import Fill, Rules, State
+from .events import Advance, AssetChanged, Event, MinuteHappened, OrderEnded, OrderFilled, OrderMoved, OrderReceived
 from .feed import MINUTE, Bar, Feed, rfc3339
 from .journal import Journal, JournalFull, encode
-from .orders import read_order
 from .refusals import Refusal
 from .sessions import new_york_day
+from .venue import Venue
 from .wire import trade_update
 
 Listener = Callable[[Any], None]
+
+
+def _call(listeners: set[Listener], what: object) -> None:
+    for listener in tuple(listeners):
+        listener(what)
 
 
 def _name(minute: datetime | None) -> str:
@@ -54,31 +57,27 @@ class Exchange:
         self.feed, self.pace = feed, pace
         self.on_update: set[Listener] = set()       # called with each trade update, as JSON value
         self.on_bars: set[Listener] = set()         # called with each minute's tuple of bars
+        self.on_asset: set[Listener] = set()        # called with each Asset that has changed, as after a halt
         self._journal = journal
         self.moved = Bell()                         # rings when a minute has happened, and when the exchange closes
         self._tick = 0.0                            # monotonic second at which the last minute happened
         self.closing = False
         self._fills: list[Fill] = []
         self._equity: list[tuple[datetime, Decimal]] = []       # of every minute but the last
-        self.state = engine.begin(seed, rules, frozenset(feed.symbols), feed.start(0))
+        self.venue = Venue(rules, seed, feed.symbols, feed.start(0), self._keep, self._tell)
         for event in journal.replay(self._bars_of):
-            self._happen(event)
+            self.venue.happen(event)
 
     @staticmethod
     def identity(feed: Feed, rules: Rules, seed: int) -> dict[str, Any]:
         """What a journal belongs to."""
         return {"feed": feed.identity, "seed": seed, "rules": encode(rules)}
 
-    # what is asked of it
+    @property
+    def state(self) -> State:
+        return self.venue.state
 
-    def submit(self, body: Mapping[str, Any]) -> Order:
-        """Take an order; answers it as it stood when it was received, before any fill. Raises Refusal."""
-        events = self._commit(read_order(body, self.now()))
-        assert isinstance(events[0], OrderReceived)
-        return events[0].order
-
-    def cancel(self, order_id: UUID) -> None:
-        self._commit(Cancel(self.now(), order_id))
+    # what is asked of it: the rest goes to `venue` with the time of `now()`
 
     def advance(self, after: datetime | None, minutes: int = 1) -> range:
         """The numbers of the minutes that follow `after`, which have happened now; empty at the end of the feed. A repetition moves nothing."""
@@ -159,11 +158,11 @@ class Exchange:
     def _next_minute(self) -> None:
         index = self.state.minutes_done
         bars = self.feed.minute(index)
-        self._commit(Advance(self.feed.end(index), bars))
+        self.venue.do(Advance(self.feed.end(index), bars))
         self.moved.ring()
 
-    def _commit(self, command: Command) -> list[Event]:
-        events = engine.decide(self.state, command)
+    def _keep(self, events: list[Event]) -> None:
+        """Make a decision last before anybody learns of it."""
         try:
             self._journal.append(events)
         except JournalFull as full:
@@ -173,27 +172,23 @@ class Exchange:
                              "reads what is there.\n")
             sys.stderr.flush()
             os._exit(74)
-        for event in events:
-            self._happen(event)
-            self._tell(event, self.state)
-        return events
 
-    def _happen(self, event: Event) -> None:
-        """Fold what is on the journal, and keep what queries of the past are answered from."""
-        if isinstance(event, MinuteHappened) and self.state.minute is not None:
-            self._equity.append((self.state.minute, self.state.equity))
-        self.state = engine.evolve(self.state, event)
-        if isinstance(event, OrderFilled):
-            self._fills.append(Fill.of(self.state.orders[event.order_id], event.execution))
-
-    def _tell(self, event: Event, state: State) -> None:
-        if isinstance(event, MinuteHappened):
-            for listener in tuple(self.on_bars):
-                listener(event.bars)
-        elif self.on_update:
-            update = trade_update(state, event)
-            for listener in tuple(self.on_update):
-                listener(update)
+    def _tell(self, event: Event, before: State, state: State) -> None:
+        """Keep what queries of the past are answered from, and tell whoever listens; at a replay nobody does yet."""
+        match event:
+            case MinuteHappened(bars=bars):
+                if before.minute is not None:
+                    self._equity.append((before.minute, before.equity))
+                _call(self.on_bars, bars)
+            case AssetChanged(asset=asset):
+                _call(self.on_asset, asset)
+            case OrderReceived() | OrderMoved() | OrderFilled() | OrderEnded():
+                if isinstance(event, OrderFilled):
+                    self._fills.append(Fill.of(state.orders[event.order_id], event.execution))
+                if self.on_update:
+                    _call(self.on_update, trade_update(state, event))
+            case _:
+                pass
 
     def close(self) -> None:
         """Let waiting clients go; the journal stays open until the process ends."""

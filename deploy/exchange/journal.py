@@ -21,11 +21,25 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from .engine import Event, MinuteHappened, OrderEnded, OrderFilled, OrderOpened, OrderReceived
+from .events import (
+    AccountConfigured,
+    AssetChanged,
+    DividendPaid,
+    Event,
+    MinuteHappened,
+    OrderAdjusted,
+    OrderEnded,
+    OrderFilled,
+    OrderMoved,
+    OrderReceived,
+    SplitHappened,
+)
 from .feed import Bar
 
-NAME, FORMAT = "journal.jsonl", 1
-EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in (MinuteHappened, OrderReceived, OrderOpened, OrderFilled, OrderEnded)}
+NAME, FORMAT = "journal.jsonl", 2
+KINDS: tuple[type[Event], ...] = (MinuteHappened, OrderReceived, OrderMoved, OrderAdjusted, OrderFilled, OrderEnded, AccountConfigured,
+                                  AssetChanged, SplitHappened, DividendPaid)
+EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in KINDS}
 
 
 class JournalError(Exception):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
 from .refusals import Refusal
@@ -42,6 +43,28 @@ def whole(query: Query, name: str, default: int, most: int) -> int:
     if not text.isascii() or not text.isdigit() or not int(text[:12]):
         raise Refusal("invalid", field=name, value=text)
     return min(int(text[:12]), most)
+
+
+def positive(query: Query, name: str, most: int | None = None) -> Decimal | None:
+    """A decimal above zero, at most `most`; None when it is not there."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number <= 0 or number > (most or 10**9):
+        raise Refusal("invalid", field=name, value=text)
+    return number
+
+
+def flag(query: Query, name: str) -> bool:
+    """A boolean as clients write it: `True`, `true`, `1`; absent is False."""
+    text = query.get(name, "").lower()
+    if text not in ("", "true", "false", "1", "0"):
+        raise Refusal("invalid", field=name, value=text)
+    return text in ("true", "1")
 
 
 def choice(query: Query, name: str, default: str, *others: str) -> str:

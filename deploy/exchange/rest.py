@@ -14,10 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from . import wire
-from .book import WORKING, Order, asset_id
+from .book import asset_id
 from .exchange import Exchange
+from .listing import Wanted, listed
 from .orders import read_body
-from .params import choice, day_of, symbols_of, time_of, uuid_of, whole
+from .params import Query, choice, day_of, flag, positive, symbols_of, time_of, uuid_of, whole
 from .refusals import Refusal
 from .sessions import FIRST_DAY, LAST_DAY, NEW_YORK, is_open, new_york_day, next_close, next_open, sessions_from
 
@@ -34,6 +35,7 @@ class TradingApi:
         table: list[tuple[str, str, Endpoint]] = [
             ("GET", "/v2/account", self.account),
             ("GET", "/v2/account/configurations", self.configurations),
+            ("PATCH", "/v2/account/configurations", self.configure),
             ("GET", "/v2/account/activities/{kind}", self.activities),
             ("GET", "/v2/account/activities", self.activities),
             ("GET", "/v2/clock", self.clock),
@@ -41,12 +43,15 @@ class TradingApi:
             ("GET", "/v2/assets", self.assets),
             ("GET", "/v2/assets/{symbol}", self.asset),
             ("GET", "/v2/positions", self.positions),
+            ("DELETE", "/v2/positions", self.close_all),
             ("GET", "/v2/positions/{symbol}", self.position),
+            ("DELETE", "/v2/positions/{symbol}", self.close),
             ("POST", "/v2/orders", self.submit),
             ("GET", "/v2/orders", self.orders),
             ("DELETE", "/v2/orders", self.cancel_all),
             ("GET", "/v2/orders:by_client_order_id", self.order_by_client_id),
             ("GET", "/v2/orders/{id}", self.order),
+            ("PATCH", "/v2/orders/{id}", self.replace),
             ("DELETE", "/v2/orders/{id}", self.cancel),
         ]
         return [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
@@ -55,7 +60,10 @@ class TradingApi:
         return JSONResponse(wire.account(self._exchange.state))
 
     async def configurations(self, request: Request) -> Response:
-        return JSONResponse(wire.CONFIGURATIONS)
+        return JSONResponse(wire.configurations(self._exchange.state))
+
+    async def configure(self, request: Request) -> Response:
+        return JSONResponse(self._exchange.venue.configure(read_body(await request.body()), self._exchange.now()))
 
     async def clock(self, request: Request) -> Response:
         now = self._exchange.now()
@@ -77,15 +85,16 @@ class TradingApi:
     async def assets(self, request: Request) -> Response:
         query = request.query_params
         wanted = (query.get("status", "active"), query.get("asset_class", "us_equity"), query.get("exchange", wire.EXCHANGE))
-        listed = self._exchange.feed.symbols if wanted == ("active", "us_equity", wire.EXCHANGE) else ()
-        return JSONResponse([wire.asset(symbol) for symbol in listed])
+        state = self._exchange.state
+        some = map(state.asset, self._exchange.feed.symbols if wanted[1:] == ("us_equity", wire.EXCHANGE) else ())
+        return JSONResponse([wire.asset(it) for it in some if it.status == wanted[0]])
 
     async def asset(self, request: Request) -> Response:
         asked = request.path_params["symbol"]
         symbol = self._symbol(asked)
         if symbol is None:
             raise Refusal("no_asset", symbol=asked)
-        return JSONResponse(wire.asset(symbol))
+        return JSONResponse(wire.asset(self._exchange.state.asset(symbol)))
 
     def _symbol(self, symbol_or_id: str) -> str | None:
         """The symbol of a symbol or an asset id, None when nobody here has that name."""
@@ -97,8 +106,7 @@ class TradingApi:
     # positions
 
     async def positions(self, request: Request) -> Response:
-        state = self._exchange.state
-        return JSONResponse([wire.position(state, state.positions[symbol]) for symbol in sorted(state.positions)])
+        return JSONResponse(self._exchange.venue.positions())
 
     async def position(self, request: Request) -> Response:
         state = self._exchange.state
@@ -107,58 +115,57 @@ class TradingApi:
             raise Refusal("no_position")
         return JSONResponse(wire.position(state, held))
 
+    async def close(self, request: Request) -> Response:
+        query, symbol = request.query_params, self._symbol(request.path_params["symbol"])
+        if symbol is None:
+            raise Refusal("no_position")
+        qty, percentage = positive(query, "qty"), positive(query, "percentage", most=100)
+        if qty is not None and percentage is not None:
+            raise Refusal("invalid", field="percentage", value="it excludes qty")
+        share = None if percentage is None else percentage / 100
+        return JSONResponse(self._exchange.venue.close_position(symbol, self._exchange.now(), qty, share))
+
+    async def close_all(self, request: Request) -> Response:
+        cancel = flag(request.query_params, "cancel_orders")
+        return JSONResponse(self._exchange.venue.close_all(self._exchange.now(), cancel_orders=cancel), status_code=207)
+
     # orders
 
     async def submit(self, request: Request) -> Response:
-        return JSONResponse(wire.order(self._exchange.submit(read_body(await request.body()))))
+        return JSONResponse(self._exchange.venue.submit(read_body(await request.body()), self._exchange.now()))
+
+    async def replace(self, request: Request) -> Response:
+        id = self._exchange.venue.id_of(request.path_params["id"])
+        return JSONResponse(self._exchange.venue.replace(id, read_body(await request.body()), self._exchange.now()))
 
     async def orders(self, request: Request) -> Response:
-        """`nested` changes nothing: there are no legs."""
         query = request.query_params
-        status, limit = choice(query, "status", "open", "closed", "all"), whole(query, "limit", 50, 500)
-        newest_first = choice(query, "direction", "desc", "asc") == "desc"
-        after, until = time_of(query, "after"), time_of(query, "until")
-        symbols, side = set(symbols_of(query)), query.get("side", "").lower()
-        found: list[Order] = []
-        everything = self._exchange.state.orders.values()
-        for it in reversed(everything) if newest_first else everything:
-            if (
-                (status == "all" or (it.status in WORKING) == (status == "open"))
-                and (after is None or it.submitted_at > after)
-                and (until is None or it.submitted_at < until)
-                and (not symbols or it.symbol in symbols)
-                and side in ("", it.side)
-            ):
-                found.append(it)
-                if len(found) == limit:
-                    break
-        return JSONResponse([wire.order(it) for it in found])
+        classes = query.get("asset_class", "us_equity").split(",")
+        wanted = Wanted(
+            choice(query, "status", "open", "closed", "all"), whole(query, "limit", 50, 500), choice(query, "direction", "desc", "asc") == "desc",
+            time_of(query, "after"), time_of(query, "until"), self._order_id(query, "after_order_id"), self._order_id(query, "before_order_id"),
+            flag(query, "nested"), query.get("side", "").lower(), frozenset(symbols_of(query)),
+        )
+        return JSONResponse(listed(self._exchange.state, wanted) if {"us_equity", "all", ""} & {*classes} else [])
+
+    def _order_id(self, query: Query, name: str) -> UUID | None:
+        text = query.get(name, "")
+        return self._exchange.venue.id_of(text) if text else None
 
     async def order(self, request: Request) -> Response:
-        return JSONResponse(wire.order(self._found(request.path_params["id"])))
+        state = self._exchange.state
+        it = state.orders[self._exchange.venue.id_of(request.path_params["id"])]
+        return JSONResponse(wire.nested(state, it) if flag(request.query_params, "nested") else wire.order(it))
 
     async def order_by_client_id(self, request: Request) -> Response:
-        client_id = request.query_params.get("client_order_id", "")
-        state = self._exchange.state
-        if client_id not in state.client_ids:
-            raise Refusal("no_order", id=client_id)
-        return JSONResponse(wire.order(state.orders[state.client_ids[client_id]]))
+        return JSONResponse(self._exchange.venue.order_by_client_id(request.query_params.get("client_order_id", "")))
 
     async def cancel(self, request: Request) -> Response:
-        self._exchange.cancel(self._found(request.path_params["id"]).id)
+        self._exchange.venue.cancel(request.path_params["id"], self._exchange.now())
         return Response(status_code=204)
 
     async def cancel_all(self, request: Request) -> Response:
-        canceled: list[UUID] = list(self._exchange.state.working)
-        for id in canceled:
-            self._exchange.cancel(id)
-        return JSONResponse([{"id": str(id), "status": 200} for id in canceled], status_code=207)
-
-    def _found(self, text: str) -> Order:
-        id = uuid_of(text)
-        if id is None or id not in self._exchange.state.orders:
-            raise Refusal("no_order", id=text)
-        return self._exchange.state.orders[id]
+        return JSONResponse(self._exchange.venue.cancel_all(self._exchange.now()), status_code=207)
 
     # activities
 

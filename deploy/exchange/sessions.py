@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 NEW_YORK = ZoneInfo("America/New_York")
 FIRST_DAY, LAST_DAY = date(2005, 1, 1), date(2030, 12, 31)
 OPEN, CLOSE, EARLY_CLOSE = time(9, 30), time(16, 0), time(13, 0)
+EXTENDED_OPEN, EXTENDED_CLOSE = time(4, 0), time(20, 0)
 
 # Weekdays on which the exchange stayed shut, per year; 2007-01-02, 2012-10-29/30, 2018-12-05 and 2025-01-09 are mourning and storm.
 CLOSED: dict[int, str] = {
@@ -86,6 +87,11 @@ class Session:
     open: datetime
     close: datetime
 
+    @property
+    def last_minute(self) -> datetime:
+        """Where the last minute starts."""
+        return self.close - timedelta(minutes=1)
+
 
 def _days(table: dict[int, str]) -> frozenset[date]:
     return frozenset(date.fromisoformat(f"{year}-{day}") for year, days in table.items() for day in days.split())
@@ -119,6 +125,21 @@ def sessions_from(day: date) -> Iterator[Session]:
 def is_open(moment: datetime) -> bool:
     session = session_on(new_york_day(moment))
     return session is not None and session.open <= moment < session.close
+
+
+def phase(moment: datetime) -> str:
+    """Of the trading day: `pre` (from 04:00 New York), `core`, `after` (to 20:00) or `closed`."""
+    session = session_on(new_york_day(moment))
+    clock = moment.astimezone(NEW_YORK).time()
+    if session is None or not EXTENDED_OPEN <= clock < EXTENDED_CLOSE:
+        return "closed"
+    return "pre" if moment < session.open else "core" if moment < session.close else "after"
+
+
+def next_extended_close(moment: datetime) -> datetime:
+    """The first end of after-hours trading behind a moment: 20:00 New York of a day with a session."""
+    ends = (datetime.combine(session.day, EXTENDED_CLOSE, NEW_YORK).astimezone(UTC) for session in sessions_from(new_york_day(moment)))
+    return next(end for end in ends if end > moment)
 
 
 def next_open(moment: datetime) -> datetime:

@@ -5,20 +5,22 @@ Pure: a value in, a value for `json.dumps` out. Money and quantities are text, a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
-from .book import ZERO, Execution, Order, Position, State, asset_id
-from .engine import OrderEnded, OrderEvent, OrderFilled, OrderOpened, OrderReceived
+from . import margin
+from .book import ZERO, Asset, Configurations, Execution, Order, Position, State, asset_id
+from .daytrading import MOST, day_trades
+from .events import OrderEnded, OrderEvent, OrderFilled, OrderMoved, OrderReceived
 from .feed import Bar, rfc3339
-from .sessions import NEW_YORK
+from .sessions import NEW_YORK, new_york_day
 
 EXCHANGE = "NASDAQ"                     # the feed does not say where a symbol is listed; the client needs a name it knows
-MAINTENANCE = Decimal("0.3")            # of the value of a long position
-STAMPS = {"filled": "filled_at", "canceled": "canceled_at", "expired": "expired_at", "rejected": "failed_at"}
+STAMPS = {"filled": "filled_at", "canceled": "canceled_at", "expired": "expired_at", "rejected": "failed_at", "replaced": "replaced_at"}
 
 
 def number(value: Decimal) -> str:
@@ -27,21 +29,33 @@ def number(value: Decimal) -> str:
     return f"{rounded.normalize():f}" if rounded else "0"
 
 
-def order(it: Order) -> dict[str, Any]:
+def order(it: Order, legs: Iterable[Order] = ()) -> dict[str, Any]:
+    """An order, with its legs where they are asked for; without, `legs` is null."""
     stamps = dict.fromkeys(STAMPS.values())
     if it.ended_at is not None:
         stamps[STAMPS[it.status]] = rfc3339(it.ended_at)
     return {
         "id": str(it.id), "client_order_id": it.client_order_id, "created_at": rfc3339(it.submitted_at),
         "updated_at": rfc3339(it.updated_at), "submitted_at": rfc3339(it.submitted_at), **stamps,
-        "expires_at": rfc3339(it.expires_at), "replaced_at": None, "replaced_by": None, "replaces": None,
-        "asset_id": str(asset_id(it.symbol)), "symbol": it.symbol, "asset_class": "us_equity", "notional": None,
-        "qty": number(it.qty), "filled_qty": number(it.filled),
-        "filled_avg_price": None if it.average_price is None else number(it.average_price),
-        "order_class": "", "order_type": "market", "type": "market", "side": it.side, "position_intent": it.position_intent,
-        "time_in_force": "day", "limit_price": None, "stop_price": None, "status": it.status, "extended_hours": False, "legs": None,
-        "trail_percent": None, "trail_price": None, "hwm": None, "subtag": None, "source": None,
+        "expires_at": rfc3339(it.expires_at), "replaced_by": it.replaced_by and str(it.replaced_by),
+        "replaces": it.replaces and str(it.replaces), "asset_id": str(asset_id(it.symbol)), "symbol": it.symbol,
+        "asset_class": "us_equity", "notional": _optional(it.notional), "qty": None if it.notional is not None else number(it.qty),
+        "filled_qty": number(it.filled), "filled_avg_price": _optional(it.average_price), "order_class": it.order_class,
+        "order_type": it.type, "type": it.type, "side": it.side, "position_intent": it.position_intent,
+        "time_in_force": it.time_in_force, "limit_price": _optional(it.limit_price), "stop_price": _optional(it.stop_price),
+        "status": it.status, "extended_hours": it.extended_hours, "legs": [order(leg) for leg in legs] or None,
+        "trail_percent": _optional(it.trail_percent), "trail_price": _optional(it.trail_price), "hwm": _optional(it.hwm),
+        "subtag": None, "source": None,
     }
+
+
+def nested(state: State, it: Order) -> dict[str, Any]:
+    """An order with its legs under it."""
+    return order(it, [state.orders[leg] for leg in it.legs])
+
+
+def _optional(value: Decimal | None) -> str | None:
+    return None if value is None else number(value)
 
 
 def trade_update(state: State, event: OrderEvent) -> dict[str, Any]:
@@ -51,8 +65,8 @@ def trade_update(state: State, event: OrderEvent) -> dict[str, Any]:
     match event:
         case OrderReceived(order=received):
             name, it = received.status, received
-        case OrderOpened(order_id=id):
-            name, it = "new", state.orders[id]
+        case OrderMoved(order_id=id, status=status):
+            name, it = status, state.orders[id]
         case OrderEnded(order_id=id, status=status):
             name, it = status, state.orders[id]
         case OrderFilled(order_id=id, execution=trade):
@@ -65,51 +79,59 @@ def trade_update(state: State, event: OrderEvent) -> dict[str, Any]:
 
 
 def position(state: State, it: Position) -> dict[str, Any]:
+    """`side` says long or short; the sign of a short's figures is a rule of the account."""
     price = state.closes[it.symbol]
     before = state.previous.get(it.symbol, price)
     value = it.qty * price
     gain, today = value - it.cost, value - it.day_cost
+    sign = -1 if it.qty < 0 and not state.rules.negative_shorts else 1
+    available = max(abs(it.qty) - state.held_for_orders(it.symbol), ZERO)
     return {
         "asset_id": str(asset_id(it.symbol)), "symbol": it.symbol, "exchange": EXCHANGE, "asset_class": "us_equity",
-        "asset_marginable": True, "qty": number(it.qty), "qty_available": number(it.qty - state.held_for_orders(it.symbol)),
-        "side": "long", "avg_entry_price": number(it.cost / it.qty), "cost_basis": number(it.cost), "market_value": number(value),
-        "unrealized_pl": number(gain), "unrealized_plpc": number(gain / it.cost), "unrealized_intraday_pl": number(today),
-        "unrealized_intraday_plpc": number(today / it.day_cost), "current_price": number(price), "lastday_price": number(before),
+        "asset_marginable": state.asset(it.symbol).marginable, "qty": number(sign * it.qty),
+        "qty_available": number(available.copy_sign(sign * it.qty)), "side": "long" if it.qty > 0 else "short",
+        "avg_entry_price": number(it.cost / it.qty), "cost_basis": number(sign * it.cost), "market_value": number(sign * value),
+        "unrealized_pl": number(gain), "unrealized_plpc": number(gain / abs(it.cost)), "unrealized_intraday_pl": number(today),
+        "unrealized_intraday_plpc": number(today / abs(it.day_cost)), "current_price": number(price), "lastday_price": number(before),
         "change_today": number((price - before) / before),
     }
 
 
 def account(state: State) -> dict[str, Any]:
-    """GET /v2/account. Margin figures follow Regulation T: half of a position to open it, 30% to keep it."""
-    value, cash, equity = state.market_value, state.cash, state.equity
+    """GET /v2/account. Margin figures follow Regulation T and the maintenance table (`margin`)."""
+    value, cash, equity, gross = state.market_value, state.cash, state.equity, state.gross_value
+    long = (gross + value) / 2
     money = {
-        "buying_power": state.buying_power, "regt_buying_power": min(max(2 * equity - value, ZERO), state.buying_power),
+        "buying_power": state.buying_power, "regt_buying_power": min(max(2 * equity - gross, ZERO), state.buying_power),
         "non_marginable_buying_power": max(min(cash, state.buying_power), ZERO), "cash": cash, "equity": equity, "portfolio_value": equity,
-        "last_equity": state.last_equity, "long_market_value": value, "position_market_value": value, "short_market_value": ZERO,
-        "initial_margin": value / 2, "maintenance_margin": value * MAINTENANCE, "last_maintenance_margin": ZERO, "sma": ZERO,
+        "last_equity": state.last_equity, "long_market_value": long, "position_market_value": gross, "short_market_value": value - long,
+        "initial_margin": gross * margin.INITIAL, "maintenance_margin": state.maintenance, "last_maintenance_margin": ZERO, "sma": ZERO,
         "accrued_fees": ZERO, "pending_reg_taf_fees": ZERO, "intraday_adjustments": ZERO,
     }
+    legacy: dict[str, Any] = {}
+    if state.rules.pattern_day_trading:
+        count = day_trades(state, new_york_day(state.now))
+        legacy = {"pattern_day_trader": count > MOST, "daytrade_count": count, "daytrading_buying_power": number(state.buying_power)}
     return {
         "id": str(state.account_id), "account_number": f"PA{state.account_id.int % 10**10:010d}", "status": "ACTIVE", "currency": "USD",
-        "crypto_status": "INACTIVE", **{name: number(amount) for name, amount in money.items()}, "multiplier": str(state.rules.multiplier),
-        "balance_asof": state.began.date().isoformat(), "created_at": rfc3339(state.began), "shorting_enabled": False,
-        "trading_blocked": False, "transfers_blocked": False, "account_blocked": False, "trade_suspended_by_user": False,
-        "options_approved_level": 0, "options_trading_level": 0,
+        "crypto_status": "INACTIVE", **{name: number(amount) for name, amount in money.items()}, "multiplier": str(state.multiplier),
+        "balance_asof": state.began.date().isoformat(), "created_at": rfc3339(state.began), "shorting_enabled": state.shorting_enabled,
+        "trading_blocked": False, "transfers_blocked": False, "account_blocked": False,
+        "trade_suspended_by_user": state.configurations.suspend_trade, "options_approved_level": 0, "options_trading_level": 0, **legacy,
     }
 
 
-CONFIGURATIONS = {
-    "fractional_trading": True, "max_margin_multiplier": "4", "no_shorting": True, "suspend_trade": False, "trade_confirm_email": "none",
-    "ptp_no_exception_entry": False, "max_options_trading_level": None,
-}
+def configurations(state: State) -> dict[str, Any]:
+    return {**{name: getattr(state.configurations, name) for name in Configurations.__slots__}, "max_options_trading_level": None}
 
 
-def asset(symbol: str) -> dict[str, Any]:
+def asset(it: Asset) -> dict[str, Any]:
+    easy = it.borrow_status == "easy_to_borrow"
     return {
-        "id": str(asset_id(symbol)), "class": "us_equity", "exchange": EXCHANGE, "symbol": symbol, "name": symbol, "status": "active",
-        "tradable": True, "marginable": True, "shortable": False, "easy_to_borrow": False, "borrow_status": "hard_to_borrow",
-        "fractionable": True, "maintenance_margin_requirement": 30, "margin_requirement_long": "30", "margin_requirement_short": "100",
-        "attributes": [],
+        "id": str(asset_id(it.symbol)), "class": "us_equity", "exchange": EXCHANGE, "symbol": it.symbol, "name": it.symbol, "status": it.status,
+        "tradable": it.tradable, "marginable": it.marginable, "shortable": it.shortable, "easy_to_borrow": easy and it.shortable,
+        "borrow_status": it.borrow_status, "fractionable": it.fractionable, "maintenance_margin_requirement": 30,
+        "margin_requirement_long": "30", "margin_requirement_short": "30", "attributes": [],
     }
 
 

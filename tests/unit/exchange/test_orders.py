@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from deploy.exchange.engine import Submit
+from deploy.exchange.events import Submit
 from deploy.exchange.orders import read_body, read_order
 from deploy.exchange.refusals import Refusal
 from tests.unit.exchange.vocabulary import OPEN
@@ -49,10 +49,33 @@ def test_nulls_and_the_empty_class_are_what_alpaca_py_sends_for_nothing() -> Non
     ({"limit_price": 100}, 42210000, "market orders require no stop or limit price"),
     ({"type": "limit", "limit_price": 290.123}, 42210000,
      "invalid limit_price 290.123. sub-penny increment does not fulfill minimum pricing criteria"),
-    ({"type": "limit", "limit_price": 290.12}, 42210000, "type limit is not supported by the paper exchange yet; it takes market"),
-    ({"time_in_force": "gtc"}, 42210000, "time_in_force gtc is not supported by the paper exchange yet; it takes day"),
-    ({"order_class": "bracket"}, 42210000, "order_class bracket is not supported by the paper exchange yet; it takes simple"),
-    ({"qty": ..., "notional": 5}, 42210000, "notional 5 is not supported by the paper exchange yet; it takes qty"),
+    ({"type": "limit"}, 40010001, "limit orders require a limit price"),
+    ({"type": "limit", "limit_price": 290.12, "stop_price": 290}, 40010001, "limit orders require no stop_price"),
+    ({"type": "stop"}, 40010001, "stop orders require a stop price"),
+    ({"type": "stop_limit", "stop_price": 290}, 40010001, "stop limit orders require both stop and limit price"),
+    ({"type": "trailing_stop"}, 40010001, "trailing stop orders require one of trail_price or trail_percent"),
+    ({"type": "trailing_stop", "trail_price": 1, "trail_percent": 1}, 40010001, "trailing stop orders require one of trail_price or trail_percent"),
+    ({"type": "trailing_stop", "trail_percent": 100}, 40010001, "invalid trail_percent: 100"),
+    ({"type": "trailing_stop", "trail_price": 1, "time_in_force": "ioc"}, 42210000, "trailing stop orders must be simple day or gtc orders"),
+    ({"type": "trailing_stop", "trail_price": 1, "qty": "0.5"}, 42210000, "fractional orders must be DAY orders"),
+    ({"order_class": "mleg"}, 42210000, "order_class mleg is not supported by the paper exchange; it takes bracket or oco or oto or simple"),
+    ({"order_class": "bracket", "stop_loss": {"stop_price": 90}}, 42210000, "bracket orders require take_profit.limit_price"),
+    ({"order_class": "bracket", "take_profit": {"limit_price": 90}}, 42210000, "bracket orders require stop_loss.stop_price"),
+    ({"order_class": "bracket", "take_profit": 5}, 40010001, "invalid take_profit: 5"),
+    ({"order_class": "bracket", "take_profit": {"limit_price": 90.123}, "stop_loss": {"stop_price": 80}}, 42210000,
+     "invalid take_profit.limit_price 90.123. sub-penny increment does not fulfill minimum pricing criteria"),
+    ({"order_class": "bracket", "time_in_force": "ioc", "take_profit": {"limit_price": 90}, "stop_loss": {"stop_price": 80}}, 42210000,
+     "bracket orders must be day or gtc orders"),
+    ({"order_class": "bracket", "qty": "0.5", "take_profit": {"limit_price": 90}, "stop_loss": {"stop_price": 80}}, 42210000,
+     "fractional orders must be simple orders"),
+    ({"order_class": "oco", "take_profit": {"limit_price": 90}, "stop_loss": {"stop_price": 80}}, 42210000, "oco orders must be limit orders"),
+    ({"order_class": "oto"}, 40010001, "oto orders require either take_profit.limit_price or stop_loss.stop_price"),
+    ({"stop_loss": {"stop_price": 80}}, 40010001, "simple orders take no take_profit and no stop_loss: set order_class to bracket, oco or oto"),
+    ({"qty": ..., "notional": "5.001"}, 40010001, "invalid notional: 5.001"),
+    ({"qty": ..., "notional": 5, "time_in_force": "gtc"}, 42210000, "notional orders must be DAY market orders"),
+    ({"qty": "1.5", "time_in_force": "gtc"}, 42210000, "fractional orders must be DAY orders"),
+    ({"extended_hours": 5}, 40010001, "invalid extended_hours: 5"),
+    ({"type": "limit", "limit_price": 9, "extended_hours": True, "time_in_force": "ioc"}, 42210000, "extended hours order must be DAY limit orders"),
     ({"extended_hours": True}, 42210000, "extended hours order must be DAY limit orders"),
 ])
 def test_what_cannot_be_served_is_refused_by_name(changes: dict[str, object], code: int, message: str) -> None:
@@ -79,4 +102,4 @@ def test_whatever_comes_is_an_order_or_a_refusal(changes: dict[str, object]) -> 
     except Refusal as refusal:
         refusal.message.encode()
     else:
-        assert order.qty == Decimal(str(order.qty)) > 0
+        assert order.qty == Decimal(str(order.qty)) and (order.qty or order.notional or 0) > 0
