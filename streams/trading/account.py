@@ -109,6 +109,7 @@ class Account:
     positions: Mapping[str, int] = field(default_factory=dict)      # "topic/partition" -> next input to admit
     version: int = 0                    # of the parameters
     parameters: RiskParameters = field(default_factory=RiskParameters)
+    pace: Decimal = Decimal(1)          # market seconds in a wall second, 1 live: a request ages by the wall
     ready: bool = False
     halted: str = ""                    # the code that halted it
     emergency: str = ""                 # reason of the emergency stop that stands

@@ -294,7 +294,7 @@ def _alerted(state: Account, event: RiskAlerted) -> Account:
 
 
 def _limits(state: Account, event: LimitsSet) -> Account:
-    return replace(_answered_approval(state, event.approval_id), version=event.version, parameters=event.parameters)
+    return replace(_answered_approval(state, event.approval_id), version=event.version, parameters=event.parameters, pace=event.pace)
 
 
 def _answered_approval(state: Account, approval_id: str | None) -> Account:
@@ -329,6 +329,7 @@ MEANINGS: dict[type[Event], Callable[[Account, Any], Account]] = {
     PositionAdjusted: _adjusted,
     AccountReconciled: _reconciled,
     AccountReady: lambda state, event: replace(state, ready=True),
+    CommandRejected: lambda state, event: replace(state, cycle=cycle.evolve(state.cycle, event)),
     AccountHalted: lambda state, event: replace(state, halted=event.code),
     AccountResumed: lambda state, event: replace(_answered_approval(state, event.approval_id), halted="", emergency="", flatten=""),
     EmergencyStopped: lambda state, event: replace(state, emergency=event.reason or "asked for"),
@@ -352,6 +353,8 @@ def _priced(state: Account, event: Bar) -> Account:
     return replace(state, prices={**state.prices, event.subject: Price(event.close, event.end)})
 
 
+# Admitted with a decision and true for it alone.
+CONTEXT = (Bar, DailyPublished, SectorAssigned, SymbolHalted, SymbolResumed, SecurityListed)
 # Events that answer a command: a second delivery of it is recognised by them.
 ANSWERS = (
     OrderApproved, OrderDenied, CommandRejected, LimitsSet, ApprovalRequested, ApprovalRefused, EmergencyStopped, AccountResumed, ModeSet, SignalPassed,

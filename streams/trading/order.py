@@ -1,7 +1,7 @@
 """An order's life: which state follows which, read as data. Called by `evolve` for every order event and by `decide` before it says one; pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple, cast, get_args
@@ -129,7 +129,7 @@ class Order:
     state: State
     part: Part = "entry"
     origin: str = "command"
-    form: Form = Form()
+    form: Form = field(default_factory=Form)
     parent_id: UUID | None = None       # of a leg: the entry it protects
     client_order_id: str = ""
     attempt: int = 0

@@ -7,6 +7,7 @@ until the orders that hold their shares are cancelled; then they are sent for wh
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Literal
 
 from schemas.trading import Form, OrderWithdrawn, Sizing, TimerFired
 from streams.risk.book import Facts
@@ -68,8 +69,8 @@ def exit_position(draft: Draft, symbol: str, origin: str) -> None:
                       sizing=_whole("position", state))
 
 
-def _whole(method: str, state: Account) -> Sizing:
-    return Sizing(method=method, equity=state.equity, risk_per_share=ZERO, fraction=ZERO, trades=len(state.trades), win_rate=ZERO, payoff=ZERO, caps=())     # type: ignore[arg-type]
+def _whole(method: Literal["position", "uncovered"], state: Account) -> Sizing:
+    return Sizing(method=method, equity=state.equity, risk_per_share=ZERO, fraction=ZERO, trades=len(state.trades), win_rate=ZERO, payoff=ZERO, caps=())
 
 
 # -- exits wait for their shares ---------------------------------------------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ def protect(draft: Draft, fired: TimerFired) -> None:
     for order in entries:
         draft.cancel(order, "filled in part: its own legs sleep until it is filled whole, so the rest is given up and the shares get their stop")
     if any(draft.state.of(symbol, "entry")):
-        draft.alert("POSITION_NAKED", "warning", f"{symbol}: {missing:f} shares without a stop; the rest of the entry is being cancelled", symbol, actual=missing)
+        draft.alert("POSITION_NAKED", "warning", f"{symbol}: {missing:f} shares without a stop; the rest of the entry is being cancelled", symbol, missing)
         draft.wake("protect", timedelta(seconds=1), about=symbol)
         return
     _place(draft, symbol, missing)

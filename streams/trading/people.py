@@ -1,0 +1,136 @@
+"""What people may ask of an account besides a trade: cancel, move a stop, stop everything, change limits, resume. Pure.
+
+Whatever makes the account more cautious happens at once; whatever makes it less cautious waits for an approval typed on the host.
+"""
+
+from datetime import timedelta
+
+from schemas.commands import (
+    ApprovalGiven,
+    CancelRequested,
+    CycleControlRequested,
+    EmergencyStopRequested,
+    LimitsChangeRequested,
+    ModeChangeRequested,
+    ResumeRequested,
+    StopMoveRequested,
+)
+from schemas.cycle import ModeSet
+from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet
+from schemas.trading import Admitted, CommandRejected, OrderReplacing
+from streams.risk import parameters
+from streams.risk.stops import tick_down
+from streams.trading.account import PROTECTIVE
+from streams.trading.draft import Draft, client_order_id
+from streams.workflow import cycle
+
+GOOD_FOR = timedelta(hours=8)       # an approval that is not given in this time is forgotten
+
+
+def reject(draft: Draft, place: Admitted | None, code: str, message: str) -> None:
+    """Say that a command was not acted on, why, and what to do."""
+    if place is not None:
+        draft.tell(CommandRejected, topic=place.topic, partition=place.partition, offset=place.offset, code=code, message=message, command_id=draft.cause.id)
+
+
+def cancel(draft: Draft, place: Admitted | None, asked: CancelRequested) -> None:
+    """Cancel one order; its bracket goes with it, and shares left without a stop get one."""
+    order = draft.state.orders.get(asked.order_id)
+    if order is None or not order.is_open:
+        reject(draft, place, "NOTHING_TO_CANCEL", f"order {asked.order_id} is {order.state if order else 'not known'}; `get_orders` lists the open ones.")
+    elif order.in_doubt:
+        reject(draft, place, "ORDER_IN_DOUBT", "the broker has not answered for this order yet; ask again in a few seconds, or use the emergency stop.")
+    elif order.state == "cancelling":
+        reject(draft, place, "ALREADY_SO", "it is being cancelled already.")
+    elif order.part in PROTECTIVE and draft.state.held(order.symbol) > 0 and order.part == "stop":
+        reject(draft, place, "STOP_NEEDED", f"this is the stop of an open position; move it, or sell {order.symbol}.")
+    else:
+        draft.cancel(order, f"{asked.actor}: {asked.reason}"[:200])
+
+
+def move_stop(draft: Draft, place: Admitted | None, asked: StopMoveRequested) -> None:
+    """A stop may be moved towards the price, never away from it."""
+    stop = next((order for order in draft.state.of(asked.symbol, "stop") if order.lives and not draft.state.asleep(order)), None)
+    price = tick_down(asked.stop_price)
+    last = draft.state.prices.get(asked.symbol)
+    if stop is None or stop.state in ("cancelling", "replacing"):
+        reject(draft, place, "NO_STOP", f"{asked.symbol} has no working stop now; see `get_positions`.")
+    elif stop.form.stop_price is not None and price <= stop.form.stop_price:
+        reject(draft, place, "STOP_NOT_TIGHTER", f"the stop is at {stop.form.stop_price:f}; it can be moved up only (asked: {price:f}).")
+    elif last is not None and price >= last.close:
+        reject(draft, place, "STOP_ABOVE_PRICE", f"{asked.symbol} trades at {last.close:f}; a stop at {price:f} would sell at once. Sell it instead.")
+    else:
+        number = stop.replaces + 1
+        draft.tell(OrderReplacing, order_id=stop.order_id, broker_order_id=stop.broker_order_id, number=number, limit_price=None, stop_price=price,
+                   client_order_id=client_order_id(draft.state.name, stop.order_id, -number), reason=f"{asked.actor}: {asked.reason}"[:200])
+
+
+def emergency_stop(draft: Draft, place: Admitted | None, asked: EmergencyStopRequested) -> None:
+    """Cancel everything, flatten everything, halt. What it calls for is done by the rules that run after every decision, also after a restart."""
+    ends = tuple(order.order_id for order in draft.state.open_orders if order.part == "entry")
+    draft.tell(EmergencyStopped, command_id=asked.id, actor=asked.actor, reason=asked.reason or "no reason given", cancelled=ends,
+               flattened=tuple(sorted(draft.state.holdings)))
+    draft.alert("EMERGENCY_STOP", "breach", f"{asked.actor}: {asked.reason}"[:300], action="halted")
+
+
+def change_limits(draft: Draft, place: Admitted | None, asked: LimitsChangeRequested) -> None:
+    """What tightens holds at once; what loosens waits for its approval. The first parameters of an account are taken as they are."""
+    state = draft.state
+    change = parameters.change(state.parameters, asked.changes)
+    if change.problems:
+        reject(draft, place, "LIMITS_NOT_VALID", "; ".join(change.problems) + "; nothing was changed.")
+        return
+    tightened, loosened = change.tightened, change.loosened
+    if state.version == 0 and asked.origin == "start":
+        tightened, loosened = parameters.put(state.parameters, asked.changes), ()
+    changed = parameters.changed(state.parameters, tightened)
+    if changed or state.version == 0:
+        draft.tell(LimitsSet, version=state.version + 1, parameters=tightened, changed=changed, origin=asked.origin, pace=state.pace)
+    if loosened:
+        ask_approval(draft, "limits", loosened, "; ".join(f"{name} {getattr(draft.state.parameters, name)} -> {value}" for name, value in loosened))
+    elif not changed and state.version:
+        reject(draft, place, "ALREADY_SO", "the parameters are these already; nothing was changed.")
+
+
+def ask_approval(draft: Draft, what: str, changes: tuple[tuple[str, str], ...], summary: str) -> None:
+    """Say that something waits for a person on the host."""
+    which = parameters.approval_id(draft.state.name, changes, draft.state.numbers.get("approval", 0) + 1)
+    draft.tell(ApprovalRequested, approval_id=which, what=what, summary=summary, changes=changes, expires=draft.now + GOOD_FOR)
+
+
+def resume(draft: Draft, place: Admitted | None, asked: ResumeRequested) -> None:
+    """A halt or an emergency stop is lifted only by an approval on the host."""
+    standing = draft.state.emergency or draft.state.halted or draft.state.flatten
+    if not standing:
+        reject(draft, place, "ALREADY_SO", "the account is neither halted nor stopped.")
+    else:
+        ask_approval(draft, "resume", (("was", standing),), f"entries pass again; it stood under: {standing}")
+
+
+def approve(draft: Draft, place: Admitted | None, given: ApprovalGiven) -> None:
+    """Somebody typed the approval on the host."""
+    state = draft.state
+    waiting = state.approvals.get(given.approval_id)
+    if waiting is None or waiting.expires < draft.now:
+        known = ", ".join(sorted(state.approvals)) or "nothing"
+        draft.tell(ApprovalRefused, command_id=given.id, approval_id=given.approval_id,
+                   message=f"{given.approval_id!r} waits for no approval, or not any more. Waiting: {known}.")
+    elif waiting.what == "limits":
+        wanted = parameters.put(state.parameters, waiting.changes)
+        draft.tell(LimitsSet, version=state.version + 1, parameters=wanted, changed=parameters.changed(state.parameters, wanted), origin="approval",
+                   approval_id=given.approval_id, pace=state.pace)
+    elif waiting.what == "resume":
+        draft.tell(AccountResumed, approval_id=given.approval_id, was=dict(waiting.changes).get("was", ""), actor=given.actor)
+        draft.alert("EMERGENCY_STOP", "cleared", f"resumed by {given.actor}")
+    else:
+        draft.tell(ModeSet, command_id=given.id, mode=dict(waiting.changes)["mode"], previous=state.cycle.mode, actor=given.actor, reason="approved")
+
+
+def control(draft: Draft, place: Admitted | None, asked: CycleControlRequested | ModeChangeRequested) -> None:
+    """Start, stop, pause, resume, or who acts on signals."""
+    answer = cycle.control(draft.state.cycle, draft.about, asked, draft.now)
+    if isinstance(answer, cycle.Refusal):
+        reject(draft, place, answer.code, answer.message)
+    else:
+        for event in answer:
+            draft.say(event)

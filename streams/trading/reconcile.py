@@ -1,0 +1,157 @@
+"""Holding the broker's lists against the log: what is missing becomes an event, what is strange is adopted, what cannot be explained is shown and, when
+a second look agrees, booked as an adjustment. Pure.
+
+Nothing is concluded from absence alone: an order that is not listed is looked up, a difference in shares needs two snapshots a settling time apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from schemas.broker import BrokerSnapshot
+from schemas.envelope import event_id
+from schemas.trading import AccountReady, AccountReconciled, Difference, OrderAdopted, PositionAdjusted, TimerFired
+from streams.trading.account import ZERO, Account
+from streams.trading.draft import Draft
+from streams.trading.evidence import BrokerOrder, Unreadable, attach, conclude, known, listed, read_order
+
+EVERY = timedelta(seconds=60)           # of market time, between two looks at the broker's lists
+LOOKS = 2                               # snapshots that must agree before the books follow the broker
+PENNY = Decimal("1.00")                 # USD of cash that may differ before it is worth an event
+OVER = ("filled", "canceled", "expired", "rejected", "replaced")
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What the broker holds of a symbol."""
+
+    quantity: Decimal                   # short < 0
+    price: Decimal                      # USD, average entry
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """A snapshot, read."""
+
+    orders: tuple[BrokerOrder, ...]
+    shares: Mapping[str, Shares]
+    account: Mapping[str, Decimal]
+
+
+def read(snapshot: BrokerSnapshot) -> Lists:
+    """Raises Unreadable: a list that cannot be read proves nothing."""
+    try:
+        shares = {str(row["symbol"]): Shares(_signed(row), Decimal(str(row.get("avg_entry_price") or 0))) for row in listed(snapshot.positions)}
+        account = _account(snapshot.account)
+        return Lists(tuple(read_order(order) for order in listed(snapshot.orders)), shares, account)
+    except (KeyError, TypeError, ArithmeticError, AttributeError) as error:
+        raise Unreadable(f"not the broker's lists: {type(error).__name__}: {error}") from None
+
+
+def _signed(row: Mapping[str, Any]) -> Decimal:
+    """`side` is the truth: whether a short's quantity is negative on the wire is not documented."""
+    quantity = abs(Decimal(str(row["qty"])))
+    return -quantity if row.get("side") == "short" or str(row["qty"]).startswith("-") else quantity
+
+
+def _account(text: str) -> Mapping[str, Decimal]:
+    (row,) = listed(f"[{text}]")
+    return {name: Decimal(str(row.get(name) or 0)) for name in ("equity", "last_equity", "cash", "buying_power")}
+
+
+def reconcile(draft: Draft, snapshot: BrokerSnapshot) -> None:
+    """Compare, say what is new, and let the account be ready. A snapshot that cannot be read changes nothing: the next one comes."""
+    try:
+        lists = read(snapshot)
+    except Unreadable as error:
+        draft.alert("SNAPSHOT_UNREADABLE", "warning", str(error)[:300])
+        return
+    _orders(draft, lists)
+    if not draft.state.ready:
+        # Everything that was on its way when the last process ended is known now or is being looked up.
+        draft.tell(AccountReady, epoch=draft.state.epoch, open_orders=len(draft.state.open_orders), positions=len(draft.state.holdings),
+                   differences=tuple(f"{one.symbol}: broker {one.theirs:f}, log {one.ours:f}" for one in _differences(draft.state, lists)))
+    _shares(draft, snapshot, lists)
+    draft.wake("reconcile", EVERY)
+
+
+def again(draft: Draft, fired: TimerFired) -> None:
+    """The minute's look is due; the actor reads the lists, and the next one is set when they are in."""
+
+
+def _orders(draft: Draft, lists: Lists) -> None:
+    shown: set[str] = set()
+    for said in lists.orders:
+        shown |= {said.broker_order_id, *(leg.broker_order_id for leg in said.legs)}
+        order = known(draft.state, said)
+        if order is not None:
+            conclude(draft, order, said, "snapshot")
+        elif said.status in OVER:
+            for leg in said.legs:       # a parent from before this log began may still have living legs
+                _leg_of_the_past(draft, leg)
+        else:
+            adopt(draft, said)
+    for order in draft.state.open_orders:
+        if order.state != "approved" and order.broker_order_id not in shown and not draft.state.has_timer("absence", order.order_id):
+            draft.look(order, timedelta(0))
+        elif order.state == "cancelling" and not draft.state.has_timer("look", order.order_id):
+            draft.wake("recancel", timedelta(0), order)     # a crash may have come between our word and the request
+        elif order.state == "replacing":
+            draft.look(order, timedelta(0))
+
+
+def _leg_of_the_past(draft: Draft, leg: BrokerOrder) -> None:
+    mine = known(draft.state, leg)
+    if mine is not None:
+        conclude(draft, mine, leg, "snapshot")
+    elif leg.status not in OVER:
+        adopt(draft, leg)
+
+
+def adopt(draft: Draft, said: BrokerOrder) -> None:
+    """The broker has an order that is not ours: it is followed from here on, so that its fills are booked, and a person is told."""
+    draft.tell(
+        OrderAdopted, order_id=event_id("order.foreign.v1", draft.state.name, said.broker_order_id), broker_order_id=said.broker_order_id,
+        client_order_id=said.client_order_id, symbol=said.symbol, side=said.side, quantity=said.quantity, form=said.form, broker_status=said.status,
+        message=f"the broker has a {said.side} order of {said.quantity:f} {said.symbol} ({said.form.type}) that this log did not send; its fills are booked")
+    order = draft.state.orders[event_id("order.foreign.v1", draft.state.name, said.broker_order_id)]
+    draft.alert("ORDER_ADOPTED", "warning", f"{said.symbol}: an order that this system did not send is at the broker ({said.status})", said.broker_order_id)
+    conclude(draft, order, said, "snapshot")
+    attach(draft, draft.state.orders[order.order_id], said)
+
+
+def _differences(state: Account, lists: Lists) -> tuple[Difference, ...]:
+    """Where broker and log hold different shares, with how many looks in a row showed just this."""
+    found = []
+    for symbol in sorted(lists.shares.keys() | state.holdings.keys()):
+        ours, theirs = state.held(symbol), lists.shares[symbol].quantity if symbol in lists.shares else ZERO
+        if ours != theirs:
+            seen = state.differences.get(symbol)
+            found.append(Difference(symbol=symbol, ours=ours, theirs=theirs, looks=seen[2] + 1 if seen and seen[:2] == (ours, theirs) else 1))
+    return tuple(found)
+
+
+def _shares(draft: Draft, snapshot: BrokerSnapshot, lists: Lists) -> None:
+    found = _differences(draft.state, lists)
+    settled = [one for one in found if one.looks >= LOOKS and not _moving(draft.state, one.symbol)]
+    funds = draft.state.funds
+    still = not any(_moving(draft.state, order.symbol) for order in draft.state.open_orders)
+    paid = still and abs(funds.cash - lists.account["cash"]) >= PENNY       # fees, interest, a transfer
+    if not funds.known or snapshot.reason != "minute" or found or draft.state.differences or paid:
+        draft.tell(
+            AccountReconciled, tenure=snapshot.tenure, number=snapshot.number, reason=snapshot.reason, orders=len(lists.orders), positions=len(lists.shares),
+            differences=found, **lists.account)
+    for one in settled:
+        price = lists.shares[one.symbol].price if one.symbol in lists.shares else ZERO
+        draft.tell(PositionAdjusted, symbol=one.symbol, tenure=snapshot.tenure, number=snapshot.number, quantity=one.theirs - one.ours, price=price,
+                   ours=one.ours, theirs=one.theirs,
+                   message=f"{one.symbol}: the broker holds {one.theirs:f}, fills explain {one.ours:f}; {one.looks} looks agree, the books follow the broker")
+        draft.alert("DIFFERENCE", "breach", f"{one.symbol}: broker {one.theirs:f}, log {one.ours:f}; adjusted", one.symbol, actual=one.theirs, limit=one.ours)
+
+
+def _moving(state: Account, symbol: str) -> bool:
+    """Whether an order in the symbol is on its way or in doubt: then a difference may be a fill we have not heard of."""
+    return any(order.symbol == symbol and order.is_open and order.state not in ("approved", "held") and order.part not in ("stop", "target")
+               for order in state.orders.values())
