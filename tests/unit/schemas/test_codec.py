@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -24,7 +25,7 @@ Wire = dict[str, Any]
 
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))      # hypothesis adds the zone
-AMOUNTS = st.decimals(-10**9, 10**9, allow_nan=False, allow_infinity=False, places=4)
+MOST = Decimal(10**9)
 
 
 def anything_for(hint: Any, rules: Sequence[Any] = ()) -> st.SearchStrategy[Any]:
@@ -36,16 +37,27 @@ def anything_for(hint: Any, rules: Sequence[Any] = ()) -> st.SearchStrategy[Any]
         return anything_for(members[0], members[1:])
     if origin is Literal:
         return st.sampled_from(members)
+    if origin is tuple and members[-1] is not Ellipsis:
+        return st.tuples(*map(anything_for, members))
     if origin is tuple:
         return st.lists(anything_for(members[0]), max_size=3).map(tuple)
     if origin in (Union, UnionType):
         return st.one_of(*map(anything_for, members))
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return event_of(hint)
-    simple = {datetime: MOMENTS, Decimal: AMOUNTS.map(abs).filter(bool) if rules else AMOUNTS, str: st.text(min_size=1, max_size=20)}
+    simple = {datetime: MOMENTS, Decimal: amounts(rules), str: st.text(min_size=1, max_size=20)}
     return simple.get(hint, st.from_type(hint))
 
 
+def amounts(rules: Sequence[Any]) -> st.SearchStrategy[Decimal]:
+    """Decimals within the bounds of the field."""
+    rules = [part for rule in rules for part in getattr(rule, "metadata", (rule,))]
+    bound = {name: Decimal(str(getattr(rule, name))) for rule in rules for name in ("gt", "ge", "lt", "le") if hasattr(rule, name)}
+    low, high = bound.get("gt", bound.get("ge", MOST.copy_negate())), bound.get("lt", bound.get("le", MOST))
+    return st.decimals(low, high, allow_nan=False, allow_infinity=False, places=4).filter(lambda value: value not in (bound.get("gt"), bound.get("lt")))
+
+
+@cache
 def event_of(kind: type[BaseModel]) -> st.SearchStrategy[Any]:
     fields = {name: anything_for(field.annotation, field.metadata) for name, field in kind.model_fields.items()}
     return st.fixed_dictionaries(fields).map(lambda values: kind(**values))
