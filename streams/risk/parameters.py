@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 
-import annotated_types
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +19,7 @@ from schemas.risk import RiskParameters
 
 PLACES, DIGITS = 6, 12              # after and before the point; figures on the log are rounded to as many places
 WIDTH = 120                         # of the file's comments
+BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}      # as the model's annotations name them
 LONGEST = 65_536                    # characters of a file that is still read
 
 Pair = tuple[str, str]              # (name, value) as a command and an approval carry them
@@ -76,7 +76,7 @@ def problem_with(name: str, value: str) -> str:
     parts = number.as_tuple()
     if not isinstance(parts.exponent, int):
         return f"{name}: {value[:40]!r} is not a finite number; write it like {text(default_of(name))}"
-    if number and (parts.exponent < -PLACES and number != round(number, PLACES) or number.adjusted() >= DIGITS):
+    if number and ((parts.exponent < -PLACES and number != round(number, PLACES)) or number.adjusted() >= DIGITS):
         return f"{name}: {value[:40]!r} has too many digits; at most {PLACES} after and {DIGITS} before the point"
     try:
         FIELDS[name].validate_python(number)
@@ -105,11 +105,8 @@ def tight(name: str) -> str:
 
 def bounds(name: str) -> str:
     """What the model allows, in words: `above 0, at most 1`."""
-    words = {annotated_types.Gt: ("above", "gt"), annotated_types.Ge: ("at least", "ge"), annotated_types.Lt: ("below", "lt"),
-             annotated_types.Le: ("at most", "le")}
-    said = [f"{word} {getattr(rule, where)}" for rule in RiskParameters.model_fields[name].metadata for kind, (word, where) in words.items()
-            if isinstance(rule, kind)]
-    return ", ".join(said) or "any number"
+    rules = RiskParameters.model_fields[name].metadata
+    return ", ".join(f"{word} {getattr(rule, which)}" for rule in rules for which, word in BOUNDS.items() if hasattr(rule, which)) or "any number"
 
 
 def default_of(name: str) -> Decimal:
