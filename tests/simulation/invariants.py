@@ -1,0 +1,156 @@
+"""What must be true after every history, each a function that names what is not; the table is what the report prints. To add a promise is to add a row."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from schemas.commands import TradeRequested
+from schemas.envelope import Event
+from schemas.topics import BROKER, COMMANDS
+from schemas.trading import CommandRejected, OrderApproved, OrderDenied
+from streams.lease import ANSWER, VALID
+from streams.log import TopicPartition
+from streams.log.chain import Chain
+from schemas import codec
+from tests.simulation.ledger import differences
+from tests.simulation.world import ACCOUNT, Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One promise, and what finds the breaches of it."""
+
+    name: str
+    breaches: Callable[[Ending], Iterable[str]]
+
+
+def _alive(ending: Ending) -> Iterator[str]:
+    yield from ending.deaths
+    if ending.ledger.state.halted:
+        yield f"the account halted: {ending.ledger.state.halted}"
+
+
+def _readable(ending: Ending) -> Iterator[str]:
+    if ending.ledger.broken:
+        yield f"catalyst.trading: {ending.ledger.broken}"
+    place = TopicPartition(BROKER.name, ending.log.partition_of(BROKER.name, ACCOUNT))
+    chain = Chain(leased=False)
+    for record in ending.log._partitions[place].records:
+        verdict, chain, why = chain.judge(codec.decode(record.value), record.value)
+        if verdict.stops:
+            yield f"catalyst.broker offset {record.offset}: {why}"
+
+
+def _one_order_an_intent(ending: Ending) -> Iterator[str]:
+    """However often it was sent: the broker took it once."""
+    by_id = {order.client_order_id: order for order in ending.ledger.state.orders.values()}
+    taken: Counter[object] = Counter()
+    for theirs in ending.venue.orders:
+        ours = by_id.get(theirs.client_order_id)
+        if ours is None:
+            yield f"the broker took {theirs.client_order_id}, which no intent on the log has"
+        else:
+            taken[ours.command_id] += 1
+    yield from (f"intent {command} became {count} orders at the broker" for command, count in taken.items() if count > 1)
+
+
+def _same_books(ending: Ending) -> Iterator[str]:
+    yield from differences(ending.ledger, ending.venue)
+
+
+def _same_positions(ending: Ending) -> Iterator[str]:
+    theirs = ending.venue.positions
+    ours = {symbol: holding.quantity for symbol, holding in ending.ledger.state.holdings.items() if holding.quantity}
+    read = ending.ledger.rows().positions
+    if not theirs == ours == read:
+        yield f"broker {_shares(theirs)}; log {_shares(ours)}; read model {_shares(read)}"
+
+
+def _shares(positions: dict[str, Decimal]) -> str:
+    return ", ".join(f"{quantity:f} {symbol}" for symbol, quantity in sorted(positions.items())) or "nothing"
+
+
+def _same_rows(ending: Ending) -> Iterator[str]:
+    rows = ending.ledger.rows().orders
+    for order in ending.ledger.state.orders.values():
+        row = rows.get(order.order_id)
+        if row is None:
+            yield f"order {order.order_id} has no row"
+        elif (row.state, row.filled_quantity, row.client_order_id or "") != (order.state, order.filled, order.client_order_id):
+            yield (f"order {order.order_id}: the log says {order.state}, filled {order.filled:f}; "
+                   f"the read model {row.state}, {row.filled_quantity:f}")
+
+
+def _written_ahead(ending: Ending) -> Iterator[str]:
+    yield from (f"{departure.at:.4f} {departure.client_order_id} left before its order.submitting was on the log"
+                for departure in ending.departures if not departure.written_ahead)
+
+
+def _nothing_without_the_log(ending: Ending) -> Iterator[str]:
+    """What was acknowledged may leave for as long as a lease's last confirmation is good."""
+    yield from (f"{departure.at:.4f} {departure.client_order_id} left when the log had been away for {departure.log_away_for:.1f} s"
+                for departure in ending.departures if departure.log_away_for > VALID + ANSWER)
+
+
+def _never_late(ending: Ending) -> Iterator[str]:
+    yield from (f"{departure.at:.4f} {departure.client_order_id} left {departure.late} after its time"
+                for departure in ending.departures if departure.late > timedelta(0))
+
+
+def _answered_once(ending: Ending) -> Iterator[str]:
+    answers: dict[object, list[Event]] = defaultdict(list)
+    rejections: Counter[int] = Counter()
+    for event in ending.ledger.events:
+        if isinstance(event, OrderApproved | OrderDenied):
+            answers[event.command_id].append(event)
+        elif isinstance(event, CommandRejected) and event.topic == COMMANDS.name:
+            rejections[event.offset] += 1
+    first: dict[object, TradeRequested] = {}
+    for offset, asked in ending.ledger.commands():
+        if asked is None:
+            if rejections[offset] != 1:
+                yield f"the unreadable command at offset {offset} was rejected {rejections[offset]} times"
+            continue
+        original = first.setdefault(asked.id, asked)
+        if original is asked and len(answers[asked.id]) != 1:
+            yield f"{asked.idempotency_key} was answered {len(answers[asked.id])} times: {', '.join(event.type for event in answers[asked.id])}"
+        reused = (original.side, original.symbol, original.quantity) != (asked.side, asked.symbol, asked.quantity)
+        if rejections[offset] != reused:
+            yield f"{asked.idempotency_key} at offset {offset} was rejected {rejections[offset]} times"
+
+
+def _replays(ending: Ending) -> Iterator[str]:
+    if ending.audit is None:
+        yield "the account's log could not be replayed"
+        return
+    for one in ending.audit.differences[:3]:
+        yield f"turn {one.turn}: recorded {one.recorded or 'nothing'}; replayed {one.replayed or 'nothing'}"
+
+
+def _rested(ending: Ending) -> Iterator[str]:
+    if not ending.rested and not ending.ledger.broken:
+        states = [f"{order.client_order_id} {order.state}" for order in ending.ledger.state.orders.values() if order.is_open]
+        yield f"a minute after the last fault things still move: ready={ending.ledger.state.ready}; open: {', '.join(states) or 'nothing'}"
+
+
+INVARIANTS = (
+    Invariant("no process dies or halts by itself", _alive),
+    Invariant("every chain is whole", _readable),
+    Invariant("one broker order per intent", _one_order_an_intent),
+    Invariant("no order without order.submitting before it", _written_ahead),
+    Invariant("nothing is sent while the log is away", _nothing_without_the_log),
+    Invariant("nothing is sent after its time", _never_late),
+    Invariant("it comes to rest", _rested),
+    Invariant("broker and log agree on every order and fill", _same_books),
+    Invariant("positions are equal at broker, log and read model", _same_positions),
+    Invariant("orders are equal in log and read model", _same_rows),
+    Invariant("every command is answered once", _answered_once),
+    Invariant("the audit replay finds no difference", _replays),
+)
+
+
+def breaches(ending: Ending) -> list[tuple[str, str]]:
+    """(invariant, what is wrong) of everything that does not hold."""
+    return [(invariant.name, words) for invariant in INVARIANTS for words in invariant.breaches(ending)]

@@ -1,0 +1,147 @@
+"""The account as a reader of the log sees it, read step by step while a history goes on: its events, its fold, the commands, and the read models' rows."""
+
+from decimal import Decimal
+from functools import reduce
+from typing import Any
+
+from projections.batch import Batch, Intake, ProjectionHalted
+from projections.reference import security_id
+from projections.rows import Key, Row, Table
+from projections.sources import SOURCES
+from projections.trading import ORDERS, POSITIONS
+from schemas import codec
+from schemas.commands import TradeRequested
+from schemas.envelope import Event
+from schemas.topics import COMMANDS, TRADING
+from schemas.trading import InputsAdmitted, TimerFired, TimerSet
+from streams.log import TopicPartition
+from streams.log.chain import Chain, Verdict
+from streams.log.memory import MemoryLog
+from streams.trading.account import Account, evolve
+from tests.simulation.plan import SYMBOLS
+from tests.simulation.venue import Venue
+
+
+TIME = (InputsAdmitted, TimerSet, TimerFired)
+
+
+class Ledger:
+    """`events` that count, in order; `broken` says why reading had to stop."""
+
+    def __init__(self, log: MemoryLog, account: str) -> None:
+        self.log, self.account = log, account
+        self.events: list[Event] = []
+        self.state = Account(account)
+        self.broken = ""
+        self.moves = 0          # events that say something new, apart from time going on
+        self._chain = Chain()
+        self._next = 0
+        self._trading = TopicPartition(TRADING.name, log.partition_of(TRADING.name, account))
+        self._commands = TopicPartition(COMMANDS.name, log.partition_of(COMMANDS.name, account))
+
+    def read(self) -> None:
+        """What has come since the last time."""
+        records = self.log._partitions[self._trading].records
+        for record in records[self._next:]:
+            event = codec.decode(record.value)
+            verdict, self._chain, why = self._chain.judge(event, record.value)
+            if verdict.stops:
+                self.broken = self.broken or f"offset {record.offset}: {why}"
+            elif verdict is Verdict.APPLIES:
+                self.events.append(event)
+                self.moves += not isinstance(event, TIME)
+                try:
+                    self.state = evolve(self.state, event)
+                except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+                    self.broken = self.broken or f"offset {record.offset}: {event.type}: {error!r}"
+        self._next = len(records)
+
+    def settled(self, venue: Venue) -> bool:
+        """Every command handled, no order in doubt, and the broker's orders told."""
+        state = self.state
+        if not state.ready or state.positions.get(self._commands, 0) < self.log._partitions[self._commands].end:
+            return False
+        if any(order.state in ("approved", "submitting", "unknown") for order in state.orders.values()):
+            return False
+        return not differences(self, venue)
+
+    def commands(self) -> list[tuple[int, TradeRequested | None]]:
+        """(offset, request) of every record on the account's commands; None for noise."""
+        found: list[tuple[int, TradeRequested | None]] = []
+        for record in self.log._partitions[self._commands].records:
+            try:
+                event = codec.decode(record.value)
+            except codec.Undecodable:
+                event = None
+            found.append((record.offset, event if isinstance(event, TradeRequested) else None))
+        return found
+
+    def rows(self) -> "Rows":
+        """The read models of the account, as the projector would write them."""
+        places = {TopicPartition(name, number): 0 for name in (TRADING.name, COMMANDS.name) for number in range(SOURCES[name].topic.partitions)}
+        intake = Intake(places, {}, {}, strict=False)
+        rows = Rows()
+        for place in (self._commands, self._trading):
+            records = self.log._partitions[place].records
+            for first in range(0, len(records), 50):        # in batches, as they come
+                batch = intake.begin()
+                intake.take(records[first:first + 50], batch)
+                if batch.halt is not None:
+                    raise batch.halt
+                rows.write(batch)
+        return rows
+
+
+class Rows:
+    """Tables in memory, written as the store writes them."""
+
+    def __init__(self) -> None:
+        self.tables: dict[Table, dict[Key, Any]] = {}
+
+    def write(self, batch: Batch) -> None:
+        for table, puts in batch.puts.items():
+            for key, row in puts.items():
+                self._put(table, key, row)
+        for table, folds in batch.folds.items():
+            held = self.tables.setdefault(table, {})
+            for key, events in folds.items():
+                held[key] = reduce(table.evolve, events, held.get(key))     # type: ignore[arg-type]
+
+    def _put(self, table: Table, key: Key, row: Row) -> None:
+        held = self.tables.setdefault(table, {})
+        if key not in held or table.keeps == "last" or (table.keeps == "newest" and row[table.key] > held[key][table.key]):
+            held[key] = row
+
+    @property
+    def positions(self) -> dict[str, Decimal]:
+        names = {security_id(symbol): symbol for symbol in SYMBOLS}
+        return {names[row.security_id]: row.quantity for row in self.tables.get(POSITIONS, {}).values() if row.quantity}
+
+    @property
+    def orders(self) -> dict[Any, Any]:
+        return {key[0]: row for key, row in self.tables.get(ORDERS, {}).items()}
+
+
+def differences(ledger: Ledger, venue: Venue) -> list[str]:
+    """Where the log's orders and the broker's differ: which are open, and what was filled at which cost."""
+    ours = {order.client_order_id: order for order in ledger.state.orders.values() if order.client_order_id}
+    found = []
+    for theirs in venue.orders:
+        mine = ours.get(theirs.client_order_id)
+        if mine is None:
+            found.append(f"the broker has {theirs.client_order_id} ({theirs.status}), the log does not know it")
+            continue
+        if mine.filled != theirs.filled:
+            found.append(f"{theirs.client_order_id}: the broker filled {theirs.filled:f}, the log says {mine.filled:f}")
+        notional = sum((trade.qty * trade.price for trade in theirs.executions), Decimal(0))
+        if abs(mine.notional - notional) > Decimal("0.0001"):
+            found.append(f"{theirs.client_order_id}: the broker's fills cost {notional:f}, the log says {mine.notional:f}")
+        if Venue.is_working(theirs) != mine.is_open:
+            found.append(f"{theirs.client_order_id}: {theirs.status} at the broker, {mine.state} on the log")
+    there = {order.client_order_id for order in venue.orders}
+    found += [f"{mine.client_order_id}: {mine.state} on the log, unknown to the broker"
+              for mine in ours.values() if mine.is_open and mine.client_order_id not in there]
+    return found
+
+
+__all__ = ["Ledger", "ProjectionHalted", "Rows", "differences"]

@@ -1,0 +1,50 @@
+"""What is wrong right now: faults that wait for the next request or append, faults that last for a while, and points at which a process dies."""
+
+from collections import Counter, defaultdict, deque
+
+from tests.simulation.plan import Fault
+
+SPANS = frozenset({
+    "broker unreachable", "frames dropped", "frames doubled", "frames late", "frames reordered", "stream cut", "postgres away", "market late", "timers late",
+})
+
+
+class Weather:
+    """`struck` counts, by kind, the faults that met something."""
+
+    def __init__(self) -> None:
+        self.struck: Counter[str] = Counter()
+        self._armed: dict[str, deque[Fault]] = defaultdict(deque)
+        self._until: dict[str, tuple[float, Fault]] = {}
+        self.points: dict[str, Fault] = {}
+
+    def arm(self, what: str, fault: Fault) -> None:
+        """The next `what` (submit, lookup, listing, append) meets it."""
+        self._armed[what].append(fault)
+
+    def take(self, what: str) -> Fault | None:
+        if not self._armed[what]:
+            return None
+        fault = self._armed[what].popleft()
+        self.struck[fault.kind] += 1
+        return fault
+
+    def begin(self, fault: Fault, now: float) -> None:
+        self._until[fault.kind] = now + fault.details["span"], fault
+
+    def on(self, kind: str, now: float) -> Fault | None:
+        """The fault of this kind, while it lasts."""
+        if kind not in self._until:
+            return None
+        until, fault = self._until[kind]
+        if now >= until:
+            del self._until[kind]
+            return None
+        self.struck[kind] += 1
+        return fault
+
+    def clear(self) -> None:
+        """Everything heals."""
+        self._armed.clear()
+        self._until.clear()
+        self.points.clear()
