@@ -19,6 +19,7 @@ from .feed import Feed, FeedError
 from .folder import read_folder
 from .generator import DAYS, generate
 from .journal import Journal, JournalError
+from .news import read_news
 from .outbox import LIMIT
 from .server import Settings, serve
 from .stream import POLICIES
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--port", type=int, default=PORT, help=f"port on 127.0.0.1; 0 takes a free one (default {PORT})")
     it.add_argument("--journal", type=Path, required=True, metavar="DIR", help="where orders and the clock are kept")
     it.add_argument("--bars", type=Path, metavar="DIR", help="replay SYMBOL_1m.csv.gz files; without it bars are generated")
+    it.add_argument("--news", type=Path, metavar="DIR", help="tell the articles of *.jsonl and *.jsonl.gz files as their time comes")
     it.add_argument("--seed", type=int, default=0, help="of the generator, of ids and of partial fills (default 0)")
     it.add_argument("--symbols", default="", metavar="A,B", help="symbols of the generator")
     it.add_argument("--days", type=int, default=DAYS, help=f"days of the generator (default {DAYS})")
@@ -79,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         feed = _feed(options)
+        articles, no_articles = ([], []) if options.news is None else read_news(options.news)
         rules = Rules(cash=options.cash, spread=options.spread, partial_fills=options.partial_fills)
         journal = Journal(options.journal, Exchange.identity(feed, rules, options.seed), _say)
         exchange = Exchange(feed, journal, rules, options.seed, Pace(options.mode, options.speed))
@@ -86,12 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (FeedError, JournalError, _PortTaken) as error:
         _say(str(error))
         return UNUSABLE
-    for rejected in feed.faults.rejected[:10]:
+    for rejected in [*feed.faults.rejected[:10], *no_articles[:10]]:
         _say(f"left out: {rejected}")
+    if len(no_articles) > 10:
+        _say(f"left out: {len(no_articles) - 10:,} more lines of the news")
     if (more := feed.faults.rejected_rows - 10) > 0:
         _say(f"left out: {more:,} more lines; GET /_sim/feed names them")
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = Settings(options.slow_client, options.second_connection, options.rate_limit)
+    settings = Settings(options.slow_client, options.second_connection, options.rate_limit, articles)
     asyncio.run(serve(exchange, Access(options.key, options.secret), listener,
                       lambda: _say(f"exchange ready on {address}", sys.stdout), settings))
     journal.close()

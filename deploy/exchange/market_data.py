@@ -157,6 +157,11 @@ class MarketData:
         *_, today = [None, *aggregate(self._history(symbol, begins, last.start), DAYS)]
         return today, self._before[symbol][1]
 
+    def today(self, symbol: str) -> Iterator[Bar]:
+        """The minutes of the New York day that the last finished minute belongs to."""
+        minute = self._exchange.state.minute
+        return iter(()) if minute is None else self._history(symbol, DAYS.start(minute - MINUTE), minute)
+
     # the feed
 
     def _symbols(self, query: Query) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,14 +21,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .access import Access
 from .control import ControlPlane
+from .corporate import CorporateActions
 from .exchange import Exchange
 from .fault_control import FaultControl
 from .faults import Faults
 from .line import FREE, Line
 from .market_data import MarketData
+from .news import Article, News
 from .outbox import LIMIT
+from .push import Pushes
+from .rate import Budget
 from .refusals import Refusal
 from .rest import TradingApi
+from .screener import Screener
 from .stream import Streams
 
 KEEP_ALIVE = 3600       # s; a pooled connection that the server closed first would turn a POST into an unknown outcome
@@ -42,6 +47,7 @@ class Settings:
     slow_client: int = LIMIT            # bytes that may wait for a websocket client that does not read
     second_connection: str = "replace"  # replace | refuse: a second connection to the trade updates
     rate_limit: int = 0                 # requests a minute to the trading API, per key; 0 is without limit
+    news: Sequence[Article] = ()        # oldest first
 
 
 STANDARD = Settings()
@@ -103,12 +109,16 @@ def application(exchange: Exchange, access: Access, connections: Connections, se
     faults = Faults()
     streams = Streams(exchange, access, faults, connections.drop, settings.slow_client)
     streams.second_connection = settings.second_connection
+    data = MarketData(exchange)
+    rooms = (TradingApi(exchange), data, Screener(exchange, data), CorporateActions(), News(exchange, streams.market, settings.news),
+             ControlPlane(exchange, streams), Pushes(exchange, streams.market, data), FaultControl(faults, streams), streams)
     app = Starlette(
-        routes=[*TradingApi(exchange).routes(), *MarketData(exchange).routes(), *ControlPlane(exchange, streams).routes(),
-                *FaultControl(faults, streams).routes(), *streams.routes(), Route("/health", health)],
+        routes=[*(route for room in rooms for route in room.routes()), Route("/health", health)],
         exception_handlers={Refusal: _on_refusal, HTTPException: _on_no_endpoint, Exception: _on_error},
     )
     app.router.redirect_slashes = False         # alpaca-py takes a redirect for an answer
+    if settings.rate_limit:
+        app.add_middleware(Budget, limit=settings.rate_limit, seconds=60 / exchange.pace.speed)
     app.add_middleware(Guard, access=access)
     app.add_middleware(Line, faults=faults, drop=connections.drop, told=streams.told)
     app.state.streams = streams

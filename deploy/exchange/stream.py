@@ -67,7 +67,7 @@ class Streams:
     def listening(self) -> dict[str, int]:
         """How many clients get what is pushed."""
         traders = [client for client in self._traders.values() if client.listening and not client.outbox.ended.is_set()]
-        return {TRADE_UPDATES: len(traders), "bars": self.market.listening("bars")}
+        return {TRADE_UPDATES: len(traders), "bars": self.market.listening("bars"), "news": self.market.listening("news")}
 
     def break_off(self, matches: Callable[[Mapping[str, str]], bool]) -> int:
         """Break connections without a close frame; the answer is how many."""

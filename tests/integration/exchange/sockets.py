@@ -26,7 +26,7 @@ async def running(stream: Any, exchange: ExchangeProcess, **listening: int) -> A
     """An alpaca-py stream that has subscribed: the exchange says so."""
     task = asyncio.create_task(stream._run_forever())
     try:
-        assert await call(exchange.sim, "clients", wait=LONG, **listening) == {"trade_updates": 0, "bars": 0} | listening
+        assert await call(exchange.sim, "clients", wait=LONG, **listening) == {"trade_updates": 0, "bars": 0, "news": 0} | listening
         yield
     finally:
         while not task.done():              # wait_for of Python 3.11 swallows a cancel that meets a message
