@@ -7,7 +7,7 @@ where a broker is not.
 import asyncio
 from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -51,7 +51,8 @@ class MemoryLog(EventLog):
         self.away = False
         self._clock = clock
         self._partitions = {TopicPartition(topic.name, number): Partition() for topic in topics.values() for number in range(topic.partitions)}
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[tuple[Container[TopicPartition], asyncio.Future[None]]] = []     # who waits for which partitions
+        self.cuts = 0               # how often records were taken away
 
     async def start(self) -> None:
         self._reach()
@@ -84,7 +85,7 @@ class MemoryLog(EventLog):
         first, now = kept.end, self._clock()
         kept.records.extend(
             Record(topic, partition, offset, message.key, message.value, now, message.headers) for offset, message in enumerate(messages, first))
-        self._wake()
+        self._wake(TopicPartition(topic, partition))
         return Unknown("the append got no answer in time") if fate else Appended(partition, first, len(messages))
 
     def partition_of(self, topic: str, key: str) -> int:
@@ -134,13 +135,15 @@ class MemoryLog(EventLog):
         """As retention does: what is before `begin` is gone."""
         kept = self._partitions[place]
         self._partitions[place] = Partition(begin, kept.records[begin - kept.begin:])
-        self._wake()
+        self.cuts += 1
+        self._wake(place)
 
     def drop_tail(self, place: TopicPartition, end: int) -> None:
         """As a torn file does: what is from `end` on is gone, and the offsets are given again."""
         kept = self._partitions[place]
         del kept.records[end - kept.begin:]
-        self._wake()
+        self.cuts += 1
+        self._wake(place)
 
     def _places(self, topics: Sequence[str]) -> Iterator[TopicPartition]:
         for topic in topics:
@@ -156,15 +159,19 @@ class MemoryLog(EventLog):
         if self.away:
             raise LogUnavailable("the log is away")
 
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
+    def _wake(self, place: TopicPartition | None = None) -> None:
+        """Something happened to this partition; None: to all."""
+        still = []
+        for places, future in self._waiting:
+            if place is not None and place not in places:
+                still.append((places, future))
+            elif not future.done():
                 future.set_result(None)
+        self._waiting = still
 
-    async def _change(self) -> None:
+    async def _change(self, places: Container[TopicPartition]) -> None:
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        self._waiting.append((places, future))
         await future
 
 
@@ -177,25 +184,31 @@ class Reading(AsyncIterator[Sequence[Record]]):
             raise ValueError(f"until names no end for {sorted(endless)}")
         self._log, self._positions, self._until, self._anchors, self._max = log, dict(starts), until, dict(anchors), max_records
         self._last: dict[TopicPartition, Record] = {}
+        self._places = sorted(starts)
+        self._seen = -1             # the cuts that were looked at: without a new one, what was read is still there
 
     async def __anext__(self) -> Sequence[Record]:
         await asyncio.sleep(0)
         while True:
             if not self._log.away:
-                for place, position in self._positions.items():
-                    self._check(place, position)
+                if self._seen != self._log.cuts:
+                    for place, position in self._positions.items():
+                        self._check(place, position)
+                    self._seen = self._log.cuts
                 if taken := self._take():
                     return taken
                 if self._until is not None and all(position >= self._until[place] for place, position in self._positions.items()):
                     raise StopAsyncIteration
-            await self._log._change()
+            await self._log._change(self._positions)
 
     def _take(self) -> list[Record]:
         taken: list[Record] = []
-        for place, position in sorted(self._positions.items()):
-            kept = self._log._partitions[place]
+        for place in self._places:
+            kept, position = self._log._partitions[place], self._positions[place]
             end = kept.end if self._until is None else min(kept.end, self._until[place])
-            fresh = kept.records[position - kept.begin:max(position, min(end, position + self._max - len(taken))) - kept.begin]
+            if position >= end:
+                continue
+            fresh = kept.records[position - kept.begin:min(end, position + self._max - len(taken)) - kept.begin]
             if fresh:
                 taken += fresh
                 self._positions[place] = position + len(fresh)
