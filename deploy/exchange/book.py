@@ -49,14 +49,6 @@ class Rules:
     pattern_day_trading: bool = False       # the rule and the fields of before July 2026
 
 
-# name of a profile -> what it changes
-PROFILES: dict[str, dict[str, object]] = {
-    "paper-2026": {},
-    "strict": {"auctions": True, "slow_changes": True, "done_for_day": True, "price_away": Decimal("0.5"), "oco_sibling": "replaced"},
-    "legacy-pdt": {"pattern_day_trading": True},
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Configurations:
     """What the account's owner may set: PATCH /v2/account/configurations."""

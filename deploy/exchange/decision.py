@@ -66,12 +66,18 @@ class Decision:
         return None
 
     def wake_legs(self, parent: Order) -> None:
-        """The entry is filled. A target goes to the market; a stop beside a target stays `held` until it is needed."""
+        """The entry is filled. A target goes to the market; a stop beside a target stays `held` until it is needed. Shares that have
+        been promised to another exit while the entry was still filling are not promised again."""
+        held = self.state.positions.get(parent.symbol)
+        free = max((abs(held.qty) if held else ZERO) - self.state.held_for_orders(parent.symbol), ZERO)
         for id in parent.legs:
             leg = self.order(id)
             if leg.status not in WORKING:
                 continue
-            self.add(OrderAdjusted(self.instant(), id, awake=True))
+            if not free:
+                self.end(id, "canceled")
+                continue
+            self.add(OrderAdjusted(self.instant(), id, qty=min(leg.qty, free), awake=True))
             if leg.role == "take_profit" or parent.order_class == "oto":
                 self.move(id, "new")
 

@@ -143,9 +143,10 @@ def _intent(it: Inquiry) -> None:
 
 
 def _entry_or_exit(it: Inquiry) -> None:
-    """A bracket begins from flat; an OCO is a way out."""
-    if it.order.order_class == "bracket" and (it.held or any(it.state.open_orders(it.order.symbol))):
-        raise Refusal("bracket_entry")
+    """A bracket begins from flat, an OTO adds to a position or begins one; an OCO is a way out."""
+    kind = it.order.order_class
+    if (kind == "oto" and not it.opens) or (kind == "bracket" and (it.held or any(it.state.open_orders(it.order.symbol)))):
+        raise Refusal("entry_only", order_class=kind)
     if it.order.order_class == "oco" and it.opens:
         raise Refusal("oco_exit")
 

@@ -53,7 +53,7 @@ REFUSALS = {
     "price_away":         Answer(422, 42210000, "limit price {value} is too far away from the current price {price}"),
     "market_price":       Answer(422, 42210000, "market orders require no stop or limit price"),
     "extended_hours":     Answer(422, 42210000, "extended hours order must be DAY limit orders"),
-    "bracket_entry":      Answer(422, 42210000, "bracket orders must be entry orders"),
+    "entry_only":         Answer(422, 42210000, "{order_class} orders must be entry orders"),
     "oco_exit":           Answer(422, 42210000, "oco orders must be exit orders"),
     "oco_type":           Answer(422, 42210000, "oco orders must be limit orders"),
     "leg_required":       Answer(422, 42210000, "{order_class} orders require {field}"),
