@@ -1,4 +1,4 @@
-"""Puts one command on catalyst.commands and waits, bounded, for what the account answers to it on catalyst.trading. `cli.py` calls it.
+"""Puts one command (or another input) on the log and waits, bounded, for what the account answers to it on catalyst.trading. `cli.py` and the selftest call it.
 
 The same idempotency key is the same command: when its answer is on the log already, that answer is given again and nothing happens twice.
 """
@@ -25,23 +25,24 @@ class NotAsked(RuntimeError):
     """The command may not be on the log; sending it again under its key is harmless."""
 
 
-async def ask(log: EventLog, command: Event, *, patience: float, repeated: bool = False) -> Event | None:
+async def ask(log: EventLog, command: Event, *, patience: float, repeated: bool = False, topic: str = COMMANDS.name, account: str = "") -> Event | None:
     """The first event of the account that answers the command; None when none came within `patience` seconds: it will be answered all the same.
 
-    `repeated` says that the key may have been used before. Raises NotAsked, LogUnavailable.
+    `repeated` says that the key may have been used before; `account` who answers, where it is not the subject. Raises NotAsked, LogUnavailable.
     """
-    place = TopicPartition(TRADING.name, log.partition_of(TRADING.name, command.subject))
+    account = account or command.subject
+    place = TopicPartition(TRADING.name, log.partition_of(TRADING.name, account))
     recorded = command.recordedtime or command.time
     fresh = (await log.ends([TRADING.name]))[place]
     start = (await log.offsets_at([TRADING.name], recorded - REPEATED))[place] if repeated else fresh
-    outcome = await log.append(COMMANDS.name, [Message(command.subject, codec.encode(command), codec.headers(command))])
+    outcome = await log.append(topic, [Message(command.subject, codec.encode(command), codec.headers(command))])
     if not isinstance(outcome, Appended):
         raise NotAsked(outcome.cause)
     try:
         async with asyncio.timeout(patience):
             async for batch in log.read({place: start}):
                 for record in batch:
-                    event = _answer(record, command)
+                    event = _answer(record, command) if record.key == account else None
                     if event is not None and (record.offset >= fresh or _answers_just_this(event, command)):
                         return event
     except TimeoutError:
@@ -51,7 +52,7 @@ async def ask(log: EventLog, command: Event, *, patience: float, repeated: bool 
 
 def _answer(record: Record, command: Event) -> Event | None:
     """The event in this record when it is the account's answer to the command."""
-    if record.key != command.subject or str(command.id).encode() not in record.value:
+    if str(command.id).encode() not in record.value:
         return None         # most of what is read has nothing to do with it and is not decoded
     event = _decoded(record)
     if event is None or isinstance(event, InputsAdmitted):

@@ -1,0 +1,37 @@
+"""`catalyst selftest`. Exit codes: 0 nothing failed, 1 something did."""
+
+import asyncio
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from functools import partial
+
+import click
+
+from deploy.selftest import phases
+from deploy.selftest.verdict import Result, as_json, failed, line
+from schemas import settings
+
+
+@click.command()
+@click.option("--trade", is_flag=True, help="Buy one share and sell it again on a paper account too (on the paper exchange it is done anyway).")
+@click.option("--live", is_flag=True, help="Allow orders on a live account: a far-away limit order, cancelled at once; with --trade, one share of real money.")
+@click.option("--json", "as_json_", is_flag=True, help="For programs.")
+def selftest(trade: bool, live: bool, as_json_: bool) -> None:
+    """Ask the running stack six questions, in under 30 seconds: health, data, signal, orchestration, direct execution, end to end."""
+    here = settings.load()
+    clock = partial(datetime.now, UTC)
+    began = time.perf_counter()
+
+    def told(result: Result) -> None:
+        if not as_json_:
+            click.echo(line(result))
+
+    results = asyncio.run(phases.run(here, stamp=f"selftest-{clock():%Y%m%dT%H%M%S%f}", trade=trade, live=live, clock=clock, told=told))
+    seconds = time.perf_counter() - began
+    if as_json_:
+        click.echo(json.dumps(as_json(results, seconds), indent=1))
+    else:
+        click.echo(f"{'FAILED' if failed(results) else 'ok'} in {seconds:.1f} s")
+    sys.exit(1 if failed(results) else 0)
