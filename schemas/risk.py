@@ -4,7 +4,7 @@ Money in USD. A share (`..._share`) is a fraction of equity: 0.20 is 20%. Signed
 """
 
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -12,9 +12,8 @@ from pydantic import Field
 from schemas.envelope import Data, Event, UtcTime
 
 
-def _limit(default: str | int, doc: str, tight: Literal["smaller", "larger"], **bounds: float) -> Decimal:
-    value: Decimal = Field(Decimal(str(default)), description=doc, json_schema_extra={"tight": tight}, **bounds)     # type: ignore[arg-type]
-    return value
+def _limit(default: str | int, doc: str, tight: Literal["smaller", "larger"], **bounds: Any) -> Any:
+    return Field(Decimal(str(default)), description=doc, json_schema_extra={"tight": tight}, **bounds)
 
 
 class RiskParameters(Data):

@@ -1,0 +1,115 @@
+"""CATALYST_HOME/config/risk_parameters.yaml, watched: saving it is the same command as `catalyst limits set`. The trading role runs it.
+
+It decides nothing: it reads, and hands on what the file says. The account answers, tightening at once and letting a loosening wait for its approval.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from schemas.commands import LimitsChangeRequested
+from schemas.risk import RiskParameters
+from streams.log import LogUnavailable
+from streams.risk.parameters import LONGEST, BadParameters, read, render
+
+NAME = "risk_parameters.yaml"
+SOURCE = "/catalyst/risk-file"
+EVERY = 1.0         # seconds between looks
+
+
+def path_of(home: Path) -> Path:
+    """Where the user's parameters file is."""
+    return home / "config" / NAME
+
+
+def ensure(home: Path) -> Path:
+    """The user's file; the default one is put there when there is none. Never touches one that is there. Raises OSError."""
+    path = path_of(home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as new:
+            new.write(render(RiskParameters()))
+    except FileExistsError:
+        pass
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The file at one look: what it says, or why it cannot be read."""
+
+    edited: int = 0             # its modification time, ns
+    content: bytes = b""
+    trouble: str = ""
+
+
+@dataclass(slots=True)
+class ParametersFile:
+    """`publish` puts the command on the log; where it raises LogUnavailable, the next look tries again. `complain` gets a sentence a mistake, once.
+
+    A file is acted on when two looks in a row saw the same, so that half of a save is not taken for the whole. The first time the command says `start`:
+    an account that never had parameters takes them as they are.
+    """
+
+    path: Path
+    account: str
+    publish: Callable[[LimitsChangeRequested], Awaitable[None]]
+    complain: Callable[[str], None]
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    origin: Literal["start", "file"] = "start"
+    _last: Seen | None = field(default=None, init=False)
+    _done: Seen | None = field(default=None, init=False)
+
+    async def run(self) -> None:
+        """Look once a second, until cancelled."""
+        while True:
+            await self.look()
+            await self.sleep(EVERY)
+
+    async def look(self) -> None:
+        """Read the file; act on it when it is new and settled."""
+        seen = self._read()
+        settled, self._last = seen == self._last, seen
+        if not settled or seen == self._done:
+            return
+        try:
+            if seen.trouble:
+                raise BadParameters(seen.trouble)
+            asked = self.command(seen)
+        except BadParameters as mistake:
+            for line in str(mistake).splitlines():
+                self.complain(f"{self.path} {line}. Nothing was changed; correct the file and save it again.")
+        else:
+            try:
+                await self.publish(asked)
+            except LogUnavailable:
+                return              # not done: the next look sees the same file and tries again
+            self.origin = "file"
+        self._done = seen
+
+    def command(self, seen: Seen) -> LimitsChangeRequested:
+        """What this save asks for. The same save is the same command after a restart too; the same content saved again later is a new one, or to go back
+        to what was before could not be asked for. Raises BadParameters."""
+        try:
+            pairs = read(seen.content.decode())
+        except UnicodeDecodeError as error:
+            raise BadParameters(f"line {seen.content[:error.start].count(10) + 1}: not UTF-8 text") from None
+        digest = hashlib.sha256(b"%d\n%b" % (seen.edited, seen.content)).hexdigest()
+        return LimitsChangeRequested.new(
+            source=SOURCE, subject=self.account, time=self.clock(), changes=tuple(pairs), origin=self.origin,
+            idempotency_key=f"file-{digest[:32]}", actor="file", reason=f"{self.path.name} was saved")
+
+    def _read(self) -> Seen:
+        try:
+            with self.path.open("rb") as file:
+                return Seen(os.fstat(file.fileno()).st_mtime_ns, file.read(4 * LONGEST + 1))
+        except FileNotFoundError:
+            return Seen(trouble="is not there; without it the parameters in force stay as they are")
+        except OSError as error:
+            return Seen(trouble=f"cannot be read: {error.strerror}")
