@@ -39,7 +39,7 @@ from .refusals import Refusal
 from .sessions import is_open
 
 CHANGEABLE = frozenset({"new", "partially_filled", "held", "done_for_day", "stopped", "suspended"})
-UNCANCELABLE = frozenset({"pending_cancel", "pending_replace"})
+UNCANCELABLE = frozenset({"pending_cancel", "pending_replace", "pending_new"})      # a replacement on its way is pending_new
 END_BY_FORCE = frozenset({"canceled", "expired", "rejected"})
 
 
@@ -167,7 +167,7 @@ def force(state: State, asked: Force) -> list[Event]:
     """Give a working order a status, so that a client meets it; `new` brings it back to the market."""
     order = _found(state, asked)
     decision = Decision(state, asked.at)
-    if order.status not in WORKING or asked.status not in WORKING | END_BY_FORCE or asked.status == "partially_filled" != order.status:
+    if order.status not in WORKING - UNCANCELABLE or asked.status not in WORKING | END_BY_FORCE or asked.status == "partially_filled" != order.status:
         raise Refusal("forced", status=asked.status, now=order.status)
     if asked.status in END_BY_FORCE:
         decision.end_group(order.id, asked.status)
