@@ -35,6 +35,7 @@ from streams.role import PORTS
 from streams.workflow.asking import ask, cycle_of
 
 ENDED = ("canceled", "expired", "rejected", "filled")
+ENDS_WITHIN = 2.5           # seconds a cancelled order may take to end
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -194,15 +195,24 @@ async def _far_away(http: httpx.AsyncClient, around: Around, seen: str) -> Findi
             return Finding("fail", f"{seen}; an order was answered {placed.status_code}: {placed.text[:160]}", "the broker's words say why")
         order = placed.json()["id"]
         cancelled = await http.delete(f"/v2/orders/{order}")
-        status = ""
-        while status not in ENDED:
-            status = (await http.get(f"/v2/orders/{order}")).json().get("status", "")
-            await asyncio.sleep(0 if status in ENDED else 0.05)
-    except (httpx.HTTPError, TimeoutError) as error:
+        status = await _ended(http, f"/v2/orders/{order}")
+    except (httpx.HTTPError, ValueError, KeyError) as error:
         return Finding("fail", f"{seen}; placing and cancelling an order broke off: {type(error).__name__}", look)
     if status != "canceled":
-        return Finding("fail", f"{seen}; an order for 1 {symbol} at {price} is {status} (cancelling it was answered {cancelled.status_code})", look)
+        ended = f"came to {status or 'no end'}, cancelling it was answered {cancelled.status_code}"
+        return Finding("fail", f"{seen}; an order for 1 {symbol} at {price} {ended}", look)
     return Finding("pass", f"{seen}; an order for 1 {symbol} at {price} was placed and cancelled in {(time.perf_counter() - began) * 1000:.0f} ms")
+
+
+async def _ended(http: httpx.AsyncClient, order: str) -> str:
+    """How the order ended; "" when it did not in time."""
+    until = time.monotonic() + ENDS_WITHIN
+    while time.monotonic() < until:
+        status = str((await http.get(order)).json().get("status"))
+        if status in ENDED:
+            return status
+        await asyncio.sleep(0.05)
+    return ""
 
 
 def _far_price(around: Around) -> tuple[str, Decimal]:
