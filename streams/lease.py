@@ -137,11 +137,11 @@ class AdvisoryLock:
 class Stream:
     """The claims on one key's stream, read from the log once and then kept up."""
 
-    def __init__(self, events: EventLog, topic: str, key: str) -> None:
+    def __init__(self, events: EventLog, topic: str, key: str, since: Claim | None = None) -> None:
         self.log, self.topic, self.key = events, topic, key
         self.place = TopicPartition(topic, events.partition_of(topic, key))
-        self.claims: list[Claim] = []
-        self.position: int | None = None        # the next offset to look at
+        self.claims: list[Claim] = [since] if since else []
+        self.position: int | None = since.offset + 1 if since else None     # the next offset to look at
 
     @property
     def holder(self) -> Claim | None:
@@ -204,15 +204,16 @@ class Lease:
 
     @classmethod
     async def acquire(cls, events: EventLog, topic: str, key: str, *, holder: str, clock: Callable[[], datetime], database_url: str | None = None,
-                      lock: AdvisoryLock | None = None, runid: str | None = None, waiting: Callable[[str], None] = lambda reason: None) -> "Lease":
+                      lock: AdvisoryLock | None = None, runid: str | None = None, waiting: Callable[[str], None] = lambda reason: None,
+                      since: Claim | None = None) -> "Lease":
         """Wait for the right to write this key's stream and return it; `waiting` is told why it takes time (for the health page).
 
         `holder` names the instance; the start is added here, so an instance that came back is never taken for the one that was frozen. Without
         Postgres (None or away) a lone instance goes on; one that met another waits for Postgres, or for PATIENCE seconds of quiet on the stream.
-        `lock` beats `database_url`: a simulation hands in its own.
+        `lock` beats `database_url`: a simulation hands in its own. `since` is a claim known to have held at its offset: nothing before it is read.
         Raises LogCut, codec.UnknownType, and RuntimeError where the log refuses the record. Broker outages are waited out.
         """
-        stream, lock = Stream(events, topic, key), lock or AdvisoryLock(database_url, f"{topic}/{key}")
+        stream, lock = Stream(events, topic, key, since), lock or AdvisoryLock(database_url, f"{topic}/{key}")
         holder = f"{holder}@{clock():%Y%m%dT%H%M%S.%fZ}"
         try:
             while True:

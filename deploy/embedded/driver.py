@@ -98,13 +98,21 @@ class Driver:
 
     async def _drive(self) -> None:
         clock = await self._ask("GET", "/_sim/clock")
-        after, finished = clock["minute"], False
+        after, last, finished = clock["minute"], None, False
         while not finished:
             if after is not None:
                 await self._settle(datetime.fromisoformat(after))
                 await self._trade(datetime.fromisoformat(after))
             step = await self._ask("POST", "/_sim/advance", {"after": after})
-            after, finished = step["minute"], step["minute"] is None
+            finished = step["minute"] is None
+            last, after = after, step["minute"]
+        if last is not None:
+            await self._close(datetime.fromisoformat(last))
+
+    async def _close(self, minute: datetime) -> None:
+        """The last session's end, with its reconciliation, report and seal."""
+        await self._until(lambda: "" if self.progress.closed and self.progress.closed >= minute else "market has not closed the session")
+        await self._settle(minute)
 
     async def _settle(self, minute: datetime) -> None:
         """Wait until everybody is through with this minute."""

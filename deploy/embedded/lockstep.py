@@ -10,20 +10,35 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed
+from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed, CalendarRead
 from schemas.commands import TradeRequested
+from schemas.cycle import PhaseEntered
 from schemas.envelope import Event
-from schemas.market import MinuteSealed
+from schemas.market import MinuteSealed, SessionClosed
 from schemas.topics import BROKER, CLOCK, COMMANDS
 from schemas.trading import (
     FillRecorded,
     InputsAdmitted,
     OrderAccepted,
+    OrderApproved,
     OrderCancelled,
+    OrderCancelling,
+    OrderCancelRefused,
     OrderExpired,
     OrderRejected,
+    OrderReplaced,
+    OrderReplaceRefused,
+    OrderReplacing,
     OrderSubmitting,
+    OrderWithdrawn,
+    TimerFired,
+    TimerSet,
 )
+
+# Timers that are over within seconds of real time, because the broker is asked; the others wait for the market.
+URGENT = frozenset({"absence", "recancel", "resend", "protect", "orphan"})
+BEGINS = (OrderApproved, OrderSubmitting, OrderCancelling, OrderReplacing)
+ENDS = (OrderAccepted, OrderRejected, OrderCancelled, OrderExpired, OrderWithdrawn, OrderReplaced, OrderCancelRefused, OrderReplaceRefused)
 
 
 class Progress:
@@ -41,6 +56,9 @@ class Progress:
         self._reached: dict[str, int] = {}                  # topic -> offset of the last record that the account must admit
         self._admitted: dict[str, int] = {}                 # topic -> offset of the last one it did
         self._unanswered: set[UUID] = set()
+        self._timers: dict[str, UUID | None] = {}           # urgent ones that run, and the order each is about
+        self._asked: dict[str, int] = {}                    # lists and calendars that were asked for and are not on the log yet
+        self.closed: datetime | None = None                 # when the last closed session ended
         self._told: datetime | None = None                  # how new the newest order is that the broker showed
         self._epochs: dict[str, int] = {}
 
@@ -60,21 +78,44 @@ class Progress:
                     self.first_seal = self.first_seal or appended
                     self.last_seal, self._sealed = appended, event.minute
                 self._reached[topic] = offset
+            case SessionClosed():
+                self.closed = event.time
+                self._reached[topic] = offset
             case TradeRequested():
                 self.commands.add(event.id)
+            case CalendarRead():
+                self._asked.pop("calendar", None)
             case BrokerStreamed() | BrokerAnswered() | BrokerSnapshot():
+                if isinstance(event, BrokerSnapshot):
+                    self._asked.pop("lists", None)
                 self._told = max((*_updates(event), *((self._told,) if self._told else ())), default=None)
             case InputsAdmitted():
                 for place in event.inputs:
                     self._admitted[place.topic] = max(place.offset, self._admitted.get(place.topic, -1))
-            case OrderSubmitting():
-                self.orders += event.sending == 1
-                self._unanswered.add(event.order_id)
-            case OrderAccepted() | OrderRejected() | OrderCancelled() | OrderExpired():
-                self._unanswered.discard(event.order_id)
+            case TimerSet() if event.purpose in URGENT:
+                self._timers[event.timer_id] = event.order_id
+            case TimerFired():
+                self._timers.pop(event.timer_id, None)
+                if event.purpose == "reconcile":
+                    self._asked["lists"] = offset
+            case PhaseEntered(phase="reconciling"):
+                self._asked["lists"] = offset
+            case PhaseEntered(phase="done"):
+                self._asked["calendar"] = offset
             case FillRecorded():
                 self.fills += 1
-                self._unanswered.discard(event.order_id)
+                if event.complete:
+                    self._over(event.order_id)
+        if isinstance(event, BEGINS):
+            self.orders += isinstance(event, OrderSubmitting) and event.sending == 1
+            self._unanswered.add(event.order_id)
+        elif isinstance(event, ENDS):
+            self._over(event.order_id)
+
+    def _over(self, order_id: UUID) -> None:
+        """The order waits for nothing now; a timer of one that has ended is never served, except that a refused exit goes out again."""
+        self._unanswered.discard(order_id)
+        self._timers = {name: order for name, order in self._timers.items() if order != order_id or name.startswith("resend/")}
 
     def missing(self, minute: datetime) -> str:
         """What the minute with this END still waits for; "" when nothing."""
@@ -85,6 +126,10 @@ class Progress:
                 return f"trading has not admitted {what} ({topic} offset {self._reached[topic]})"
         if self._unanswered:
             return f"{len(self._unanswered)} order(s) without an answer of the broker"
+        if self._timers:
+            return f"the timer {min(self._timers)}"
+        if self._asked:
+            return f"the broker's {min(self._asked)} are not on {BROKER.name} yet"
         return ""
 
     def missing_update(self, at: datetime | None) -> str:

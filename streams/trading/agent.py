@@ -5,57 +5,27 @@ Start order (design): lease, fold, reconcile with the broker, announce ready, co
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-
-import httpx
 
 from schemas.settings import Settings
-from schemas.topics import BROKER, COMMANDS, TRADING
-from streams.lease import AdvisoryLock, Lease, LeaseLost
+from schemas.topics import BROKER, TRADING
+from streams.lease import Lease, LeaseLost
 from streams.log import EventLog, LogCut, LogUnavailable, TopicPartition
 from streams.log.chain import Chain
 from streams.log.kafka import KafkaLog
 from streams.manifest import recorded
 from streams.role import Role
 from streams.role import run as run_role
-from streams.trading.account import Account, evolve
+from streams.trading import recovery
+from streams.trading.account import Account
 from streams.trading.actor import Actor
 from streams.trading.alpaca import AlpacaBroker
-from streams.trading.broker import Broker
-from streams.trading.clock import MarketClock
-from streams.trading.inbox import Inbox, LastBars, arrival
+from streams.trading.evolve import evolve
+from streams.trading.inbox import Inbox, Latest, arrival
 from streams.trading.story import Story, StoryBroken, decisions, inputs_of, torn, turns_of
-from streams.witness import check_whole
+from streams.trading.surroundings import Surroundings, surroundings
 from streams.writer import StreamWriter
 
 RETRY = 1.0     # seconds between attempts at something that is away
-
-
-def wall() -> datetime:
-    """The one place where the trading role reads the wall clock."""
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """All that a tenure meets outside of itself. Live it is Kafka, PostgreSQL and the broker; a simulation hands in its own and runs the very same tenure."""
-
-    log: EventLog
-    lock: Callable[[], AdvisoryLock]                            # who tries for the lease
-    witness: Callable[[], Awaitable[None]]                      # raises LogCut where the log is not what the read models have seen
-    broker: Callable[[], Broker]                                # one adapter a tenure
-    clock: Callable[[datetime | None], Awaitable[MarketClock]]  # from the market time that the account's story knows
-    wall: Callable[[], datetime]
-
-
-def surroundings(role: Role, log: EventLog) -> Surroundings:
-    """The real ones."""
-    url = role.settings.database_url.get_secret_value()
-    return Surroundings(
-        log, lock=lambda: AdvisoryLock(url, f"{TRADING.name}/{role.settings.account}"),
-        witness=lambda: check_whole(log, url, (TRADING.name, BROKER.name, COMMANDS.name)),
-        broker=lambda: AlpacaBroker(role.settings), clock=lambda known: _clock(role, known), wall=wall)
 
 
 def run(settings: Settings) -> int:
@@ -67,10 +37,12 @@ async def work(role: Role) -> None:
     """Until the role is told to end. Raises what a restart may cure; halts for what it cannot."""
     log = KafkaLog(role.settings.kafka, namespace=role.settings.namespace, client_id=role.instance)
     await _patiently(role, log.start, "the log")
+    broker = AlpacaBroker(role.settings)
     try:
         async with recorded(role, log):
-            await tenures(role, surroundings(role, log))
+            await tenures(role, surroundings(role, log, broker))
     finally:
+        await broker.close()
         await log.stop()
 
 
@@ -90,32 +62,35 @@ async def _tenure(role: Role, around: Surroundings) -> None:
     """One lease from its taking to its loss."""
     settings, log = role.settings, around.log
     await around.witness()
+    begin = await recovery.start(log, settings.account)
     lease = await Lease.acquire(log, TRADING.name, settings.account, holder=role.instance, lock=around.lock(), clock=around.wall,
-                                runid=role.instance, waiting=role.degraded)
+                                runid=role.instance, waiting=role.degraded, since=begin.claim if begin else None)
     try:
-        story = await _folded(role, log, lease)
+        story = await _folded(role, log, lease, begin)
         clock = await around.clock(story.state.now)
         trading = StreamWriter(role, log, TRADING.name, settings.account, lease, lease.chain, around.wall)
         verbatim = StreamWriter(role, log, BROKER.name, settings.account, lease, Chain(leased=False).under(lease.epoch), around.wall)
-        bars = LastBars()
+        latest = Latest()
         state = await _completed(log, story, trading, role)
-        actor = Actor(role, settings, state, around.broker(), clock, bars, trading, verbatim)
-        inbox = Inbox(role, log, settings.account, settings.feed, bars, actor.offer, around.wall)
+        actor = Actor(role, log, state, around.broker, clock, latest, trading, verbatim, around.parameters(), story.last)
+        inbox = Inbox(role, log, settings.account, settings.feed, latest, actor.offer, around.wall)
         await _unread_broker(log, actor)
         starts = await inbox.starts(state.positions)
         async with asyncio.TaskGroup() as group:
             group.create_task(lease.until_lost())
             group.create_task(inbox.run(starts))
             group.create_task(actor.run())
+            for chore in around.chores:
+                group.create_task(chore())
     finally:
         await lease.release()
 
 
-async def _folded(role: Role, log: EventLog, lease: Lease) -> Story:
+async def _folded(role: Role, log: EventLog, lease: Lease, begin: recovery.Start | None) -> Story:
     """The account's story through our own lease. Raises StoryBroken, LogCut."""
     role.degraded("folding the account's log")
-    story = Story(Account(role.settings.account))
-    async for so_far in turns_of(log, role.settings.account, lease.offset + 1):
+    story = Story(begin.state if begin else Account(role.settings.account))
+    async for so_far in turns_of(log, role.settings.account, lease.offset + 1, begin):
         story = so_far
     return story
 
@@ -137,28 +112,11 @@ async def _completed(log: EventLog, story: Story, trading: StreamWriter, role: R
 async def _unread_broker(log: EventLog, actor: Actor) -> None:
     """What the broker said and an earlier tenure wrote down but never admitted comes first."""
     where = TopicPartition(BROKER.name, log.partition_of(BROKER.name, actor.state.name))
-    start = actor.state.positions.get(where, (await log.begins([BROKER.name]))[where])
+    start = actor.state.positions.get(f"{where.topic}/{where.partition}", (await log.begins([BROKER.name]))[where])
     async for batch in log.read({where: start}, until={where: (await log.ends([BROKER.name]))[where]}):
         for record in batch:
             if record.key == actor.state.name:
                 actor.mail.put_nowait(arrival(record))      # nobody drains it yet, so there is nothing to wait for
-
-
-async def _clock(role: Role, known: datetime | None) -> MarketClock:
-    """Wall time with a real broker; the exchange's own time with a simulated one, which must be asked before anything is timed by it."""
-    settings = role.settings
-    if not settings.sim_url:
-        return MarketClock("wall", wall=wall)
-    clock = MarketClock("lockstep" if settings.pace == "lockstep" else "paced", settings.speed, wall=wall)
-    while known is None:
-        try:
-            async with httpx.AsyncClient(timeout=5) as client:
-                known = datetime.fromisoformat((await client.get(f"{settings.sim_url}/_sim/clock")).raise_for_status().json()["now"])
-        except httpx.HTTPError as away:
-            role.degraded(f"the exchange does not answer: {away}")
-            await asyncio.sleep(RETRY)
-    clock.seal(known)
-    return clock
 
 
 async def _patiently(role: Role, start: Callable[[], Awaitable[None]], what: str) -> None:

@@ -166,6 +166,8 @@ def _replace_taken(draft: Draft, order: Order, said: BrokerAnswered) -> None:
 def _replace_refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
     if order.is_open:
         draft.tell(OrderReplaceRefused, order_id=order.order_id, number=said.number, http_status=said.http_status, message=_reason(said.body)[1])
+        if said.refusal == "no_change":
+            return                      # it is where it was asked to be
         draft.alert("STOP_NOT_MOVED", "warning", f"{order.symbol}: the broker kept the {order.part} as it was: {_reason(said.body)[1]}", order.symbol)
 
 

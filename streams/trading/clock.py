@@ -6,6 +6,7 @@ Called by the actor alone. In lockstep market time moves with sealed minutes and
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Literal
 
 Pace = Literal["wall", "paced", "lockstep"]
@@ -20,6 +21,11 @@ class MarketClock:
         self._wall, self._monotonic = wall, monotonic
         self._sealed: datetime | None = None
         self._seen = 0.0
+
+    @property
+    def market_seconds(self) -> Decimal:
+        """Market seconds in a wall second: a request ages by the wall, whatever the speed of the feed."""
+        return Decimal(str(self.speed)) if self.pace == "paced" else Decimal(1)
 
     def seal(self, minute: datetime) -> None:
         """A minute's END; older ones change nothing."""

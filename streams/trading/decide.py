@@ -77,7 +77,7 @@ def _after(draft: Draft) -> None:
     for event in tuple(draft.events):
         if isinstance(event, PhaseEntered) and event.phase == "done":       # the last word of the answer, so that nothing is decided behind it
             state = seal.write(draft.state)
-            draft.tell(AccountSealed, cause=event, session=event.session, digest=seal.digest(state), state=state, release=seal.RELEASE)
+            draft.tell(AccountSealed, by=event, session=event.session, digest=seal.digest(state), state=state, release=seal.RELEASE)
 
 
 # -- deciders that need no room of their own -----------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def _phase_entered(draft: Draft, event: Event) -> None:
     if not isinstance(event, PhaseEntered):
         return
     if event.phase == "reporting":
-        draft.tell(DayReported, cause=event, session=event.session, **seal.report(draft.state))
+        draft.tell(DayReported, by=event, session=event.session, **seal.report(draft.state))
 
 
 def _timer(draft: Draft, place: Admitted | None, fired: TimerFired) -> None:

@@ -39,9 +39,9 @@ class Draft:
         self.state = evolve(self.state, event)
         self.events.append(event)
 
-    def tell(self, kind: type[E], cause: Event | None = None, **data: Any) -> E:
-        """Say an event that follows from `cause` (the input, unless given)."""
-        event = kind.caused_by(cause or self.cause, **self.about, **data)
+    def tell(self, kind: type[E], by: Event | None = None, **data: Any) -> E:
+        """Say an event that follows from `by` (the input, unless given)."""
+        event = kind.caused_by(by or self.cause, **self.about, **data)
         self.say(event)
         return event
 
@@ -73,7 +73,7 @@ class Draft:
         order = self.state.orders[order_id]
         tries = attempt or order.attempt or 1
         self.tell(
-            OrderSubmitting, cause=self._origin_of(order_id), order_id=order_id,
+            OrderSubmitting, by=self._origin_of(order_id), order_id=order_id,
             client_order_id=client_order_id(self.state.name, order_id, tries), attempt=tries, sending=1 if tries != order.attempt else order.sending + 1,
             symbol=order.symbol, side=order.side, quantity=order.quantity if quantity is None else quantity,
             position_intent="buy_to_open" if order.side == "buy" else "sell_to_close", expires=expires or order.expires, price=order.price,

@@ -68,7 +68,7 @@ def read_order(body: str | Mapping[str, Any]) -> BrokerOrder:
     try:
         wire = json.loads(body) if isinstance(body, str) else body
         return BrokerOrder(
-            str(wire["id"]), str(wire["client_order_id"]), str(wire["symbol"]), cast(Side, "sell" if wire.get("side") in ("sell", "sell_short") else "buy"),
+            str(wire["id"]), str(wire["client_order_id"]), str(wire["symbol"]), "sell" if wire.get("side") in ("sell", "sell_short") else "buy",
             _number(wire, "qty"), str(wire["status"]), _number(wire, "filled_qty"), _number(wire, "filled_avg_price"), _form(wire),
             _time(wire.get("updated_at")), str(wire.get("replaces") or ""), str(wire.get("replaced_by") or ""),
             tuple(read_order(leg) for leg in wire.get("legs") or ()))

@@ -3,18 +3,20 @@
 Feeds the actor's mailbox in log order per partition, each record once, from the positions the account's own log remembers.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from schemas import codec
 from schemas.envelope import Event
-from schemas.topics import BARS, CLOCK, COMMANDS
+from schemas.topics import BARS, CLOCK, COMMANDS, REFERENCE, SIGNALS
 from schemas.trading import Admitted, LeaseTaken
 from streams.log import EventLog, Offsets, Record, TopicPartition
 from streams.role import ERRORS, LAG_EVENTS, LAG_SECONDS, Role
 from streams.trading.decide import Illegible, Input
 
+TYPE = b'"type":"'
+STREAMS = (BARS.name, REFERENCE.name)       # kept by symbol; everything else is handed over record by record
 REACH = 200_000         # bars per partition read back at start to know every symbol's last one; about two days of a full market
 
 
@@ -42,44 +44,60 @@ def arrival(record: Record) -> Arrival:
     return Arrival(Admitted(topic=record.topic, partition=record.partition, offset=record.offset, id=given.id if isinstance(given, Event) else None), given)
 
 
-class LastBars:
-    """Every symbol's last bar record, undecoded: decoding a whole market's minute is not the account's business."""
+class Latest:
+    """What was last said of every symbol, undecoded: its bar and its reference. Decoding a whole market's minute is not the account's business."""
 
     def __init__(self) -> None:
-        self._last: dict[str, Record] = {}
-        self.complete = False       # whether what was on the log at the start has been read: before that a last bar may be an old one
+        self._bars: dict[str, Record] = {}
+        self._facts: dict[str, dict[bytes, Record]] = {}
+        self.complete = False       # whether what was on the log at the start has been read: before that the last word may be an old one
 
     def note(self, record: Record) -> None:
-        self._last[record.key] = record
+        """The next record of the bars or the reference topic."""
+        if record.topic == BARS.name:
+            self._bars[record.key] = record
+        else:
+            self._facts.setdefault(record.key, {})[_family(record.value)] = record
 
-    def last(self, symbol: str) -> Arrival | None:
-        """The last bar of the symbol, decoded now; None when none was ever seen."""
-        record = self._last.get(symbol)
-        return arrival(record) if record else None
+    def about(self, symbols: Iterable[str]) -> list[Arrival]:
+        """The newest bar and reference of these symbols, decoded now; in a stable order."""
+        found: list[Arrival] = []
+        for symbol in sorted(set(symbols)):
+            found += [arrival(record) for _, record in sorted(self._facts.get(symbol, {}).items())]
+            found += [arrival(self._bars[symbol])] if symbol in self._bars else []
+        return found
 
     def __len__(self) -> int:
-        return len(self._last)
+        return len(self._bars)
+
+
+def _family(value: bytes) -> bytes:
+    """Which newest word it takes the place of: a halt and its end are one story."""
+    begin = value.find(TYPE) + len(TYPE)
+    family = value[begin:value.find(b'"', begin)]
+    return b"symbol.halted" if family.startswith(b"symbol.") else family
 
 
 class Inbox:
     """Reads on for ever; `deliver` gets each command of this account and each clock event, in order."""
 
-    def __init__(self, role: Role, log: EventLog, account: str, feed: str, bars: LastBars, deliver: Callable[[Arrival], Awaitable[None]],
+    def __init__(self, role: Role, log: EventLog, account: str, feed: str, latest: Latest, deliver: Callable[[Arrival], Awaitable[None]],
                  now: Callable[[], datetime]) -> None:
-        self.role, self.log, self.account, self.feed, self.bars, self.deliver = role, log, account, feed, bars, deliver
+        self.role, self.log, self.account, self.feed, self.latest, self.deliver = role, log, account, feed, latest, deliver
         self._ahead: dict[TopicPartition, int] = {}     # bar partitions that are still being read to where they ended at the start
         self._now = now         # wall time, for the lag alone
         self._epoch = 0         # of the market writer; what an older one says means nothing
 
-    async def starts(self, positions: Mapping[tuple[str, int], int]) -> Offsets:
-        """Where to read on: behind what the account admitted; bars a bounded way back. Raises LogUnavailable."""
-        begins, ends = await self.log.begins([COMMANDS.name, CLOCK.name, BARS.name]), await self.log.ends([BARS.name])
-        starts = Offsets({where: max(begin, ends[where] - REACH) for where, begin in begins.items() if where.topic == BARS.name})
+    async def starts(self, positions: Mapping[str, int]) -> Offsets:
+        """Where to read on: behind what the account admitted; bars and reference a bounded way back. Raises LogUnavailable."""
+        begins = await self.log.begins([COMMANDS.name, CLOCK.name, SIGNALS.name, *STREAMS])
+        ends = await self.log.ends(STREAMS)
+        starts = Offsets({where: max(begin, ends[where] - REACH) for where, begin in begins.items() if where.topic in STREAMS})
         self._ahead = {where: end for where, end in ends.items() if starts[where] < end}
-        self.bars.complete = not self._ahead
-        for topic, key in ((COMMANDS.name, self.account), (CLOCK.name, self.feed)):
-            where = TopicPartition(topic, self.log.partition_of(topic, key))
-            starts[where] = positions.get(where, begins[where])
+        self.latest.complete = not self._ahead
+        own = [TopicPartition(topic, self.log.partition_of(topic, key)) for topic, key in ((COMMANDS.name, self.account), (CLOCK.name, self.feed))]
+        for where in (*own, *(where for where in begins if where.topic == SIGNALS.name)):
+            starts[where] = positions.get(f"{where.topic}/{where.partition}", begins[where])
         return starts
 
     async def run(self, starts: Offsets) -> None:
@@ -87,18 +105,18 @@ class Inbox:
         async for batch in self.log.read(starts):
             self._measure(batch)
             for record in batch:
-                if record.topic == BARS.name:
+                if record.topic in STREAMS:
                     self._note(record)
-                elif record.key == (self.account if record.topic == COMMANDS.name else self.feed):
+                elif record.topic == SIGNALS.name or record.key == (self.account if record.topic == COMMANDS.name else self.feed):
                     await self._hand_over(record)
 
     def _note(self, record: Record) -> None:
-        self.bars.note(record)
-        if not self.bars.complete:
+        self.latest.note(record)
+        if not self.latest.complete:
             where = TopicPartition(record.topic, record.partition)
             if record.offset + 1 >= self._ahead.get(where, 0):
                 self._ahead.pop(where, None)
-                self.bars.complete = not self._ahead
+                self.latest.complete = not self._ahead
 
     def _measure(self, batch: Sequence[Record]) -> None:
         """How far behind the log's end this batch stood when it was read."""

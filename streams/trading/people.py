@@ -88,7 +88,7 @@ def change_limits(draft: Draft, place: Admitted | None, asked: LimitsChangeReque
         draft.tell(LimitsSet, version=state.version + 1, parameters=tightened, changed=changed, origin=asked.origin, pace=state.pace)
     if loosened:
         ask_approval(draft, "limits", loosened, "; ".join(f"{name} {getattr(draft.state.parameters, name)} -> {value}" for name, value in loosened))
-    elif not changed and state.version:
+    elif not changed and state.version and asked.origin == "command":      # a file that was saved as it was is no question
         reject(draft, place, "ALREADY_SO", "the parameters are these already; nothing was changed.")
 
 

@@ -37,7 +37,7 @@ class Lists:
 
     orders: tuple[BrokerOrder, ...]
     shares: Mapping[str, Shares]
-    account: Mapping[str, Decimal]
+    account: Mapping[str, Any]          # equity, last_equity, cash, buying_power in USD
 
 
 def read(snapshot: BrokerSnapshot) -> Lists:
@@ -56,7 +56,7 @@ def _signed(row: Mapping[str, Any]) -> Decimal:
     return -quantity if row.get("side") == "short" or str(row["qty"]).startswith("-") else quantity
 
 
-def _account(text: str) -> Mapping[str, Decimal]:
+def _account(text: str) -> Mapping[str, Any]:
     (row,) = listed(f"[{text}]")
     return {name: Decimal(str(row.get(name) or 0)) for name in ("equity", "last_equity", "cash", "buying_power")}
 

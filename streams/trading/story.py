@@ -7,17 +7,24 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.envelope import Event
-from schemas.market import Bar
+from schemas.risk import LimitsSet
 from schemas.topics import TRADING
-from schemas.trading import AccountHalted, Admitted, InputsAdmitted, LeaseTaken, LimitsSet, TimerFired
+from schemas.trading import AccountHalted, Admitted, InputsAdmitted, LeaseTaken, TimerFired
 from streams.log import EventLog, LogCut, TopicPartition
 from streams.log.chain import Chain, Verdict
-from streams.trading.account import Account, evolve
+from streams.trading.account import Account
 from streams.trading.decide import Illegible, Input, decide
+from streams.trading.evolve import CONTEXT, evolve
 from streams.trading.inbox import read
+from streams.trading.recovery import Start
 
 Head = InputsAdmitted | TimerFired
-SHELL = (LeaseTaken, LimitsSet, InputsAdmitted, TimerFired)       # written by the actor itself; everything else was decided
+
+
+def by_the_shell(event: Event) -> bool:
+    """Whether the actor itself wrote it; everything else was decided."""
+    first_limits = isinstance(event, LimitsSet) and event.origin == "start" and event.causationid is None
+    return first_limits or isinstance(event, LeaseTaken | InputsAdmitted | TimerFired)
 
 
 class StoryBroken(RuntimeError):
@@ -41,12 +48,15 @@ class Story:
     last: Turn | None = None
 
 
-async def events_of(log: EventLog, account: str, end: int | None = None) -> AsyncIterator[tuple[int, Event]]:
-    """(offset, event) of everything that counts on the account's stream, up to `end`. Raises StoryBroken, LogCut, LogUnavailable."""
+async def events_of(log: EventLog, account: str, end: int | None = None, start: Start | None = None) -> AsyncIterator[tuple[int, Event]]:
+    """(offset, event) of everything that counts on the account's stream, from a seal on or from the beginning, up to `end`.
+
+    Raises StoryBroken, LogCut, LogUnavailable.
+    """
     where = TopicPartition(TRADING.name, log.partition_of(TRADING.name, account))
     end = (await log.ends([TRADING.name]))[where] if end is None else end
-    begin = (await log.begins([TRADING.name]))[where]
-    chain = Chain()
+    begin = start.offset if start else (await log.begins([TRADING.name]))[where]
+    chain = start.chain if start else Chain()
     async for batch in log.read({where: begin}, until={where: end}):
         for record in batch:
             if record.key != account:
@@ -61,16 +71,16 @@ async def events_of(log: EventLog, account: str, end: int | None = None) -> Asyn
                 yield record.offset, given
 
 
-async def turns_of(log: EventLog, account: str, end: int | None = None) -> AsyncIterator[Story]:
+async def turns_of(log: EventLog, account: str, end: int | None = None, start: Start | None = None) -> AsyncIterator[Story]:
     """The story after each turn; the last one is where the account stands now."""
-    state, turn = Account(account), None
-    async for _, event in events_of(log, account, end):
+    state, turn = start.state if start else Account(account), None
+    async for _, event in events_of(log, account, end, start):
         if isinstance(event, Head):
             yield Story(state, turn)
             state = evolve(state, event)
             turn = Turn(event, state)
             continue
-        if turn is not None and not isinstance(event, SHELL):
+        if turn is not None and not by_the_shell(event):
             turn = replace(turn, decided=(*turn.decided, event))
         state = evolve(state, event)
     yield Story(state, turn)
@@ -94,7 +104,7 @@ def decisions(state: Account, inputs: Sequence[tuple[Admitted | None, Input]]) -
     """What the code decides from these inputs, one after the other."""
     decided: list[Event] = []
     for place, given in inputs:
-        if isinstance(given, Bar):
+        if isinstance(given, CONTEXT):
             state = evolve(state, given)
         for event in _decided(state, place, given):
             state = evolve(state, event)

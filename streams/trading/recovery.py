@@ -1,0 +1,80 @@
+"""Where an account's start begins to read: behind the newest seal that counts, so that a year of log costs what a day costs. Reads the log backwards.
+
+A seal counts when it was written under the lease that held: between it and the seal or lease before it no newer lease may stand. A writer that has lost
+its lease can write one batch at most, so that stretch is long enough to tell.
+"""
+
+from dataclasses import dataclass
+
+from schemas import codec
+from schemas.cycle import AccountSealed
+from schemas.topics import TRADING
+from schemas.trading import LeaseTaken
+from streams.lease import Claim
+from streams.log import EventLog, Record
+from streams.log.chain import Chain
+from streams.trading import seal
+from streams.trading.account import Account
+
+WINDOW = 2_000                      # records looked at first; the window doubles until it is enough
+SEAL, LEASE = b'"type":"account.sealed.', b'"type":"lease.taken.'
+HEADS = (b'"type":"inputs.admitted.', b'"type":"timer.fired.')
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The account as a seal says it was, and where the story goes on."""
+
+    state: Account
+    offset: int                     # the first record behind the seal
+    chain: Chain
+
+    @property
+    def claim(self) -> Claim:
+        """The lease under which the seal was written, for whoever looks who holds now."""
+        return Claim(self.state.epoch, "sealed", self.offset - 1)
+
+
+async def start(log: EventLog, account: str) -> Start | None:
+    """The newest seal that counts and behind which something was decided; None when there is none: then the story is read from its beginning.
+
+    Raises LogUnavailable, LogCut.
+    """
+    partition, count = log.partition_of(TRADING.name, account), WINDOW
+    while True:
+        records = await log.last(TRADING.name, partition, count)
+        own = [record for record in records if record.key == account]
+        found = _newest(own)
+        if found is not None:
+            return found
+        if len(records) < count:
+            return None
+        count *= 2
+
+
+def _newest(records: list[Record]) -> Start | None:
+    """Among the account's records, oldest first; None where nothing is found or the stretch before it does not reach back far enough."""
+    headed, candidate = False, None
+    for record in reversed(records):
+        if candidate is None:
+            headed = headed or any(mark in record.value for mark in HEADS)
+            if headed and SEAL in record.value:
+                candidate = _read(record)
+        elif LEASE in record.value:
+            lease = codec.decode(record.value)
+            assert isinstance(lease, LeaseTaken)
+            if (lease.epoch or 0) > candidate.state.epoch:
+                candidate = None        # its writer had lost the lease
+            else:
+                return candidate
+        elif SEAL in record.value:
+            return candidate
+    return None
+
+
+def _read(record: Record) -> Start | None:
+    """The seal, when this release may begin with it."""
+    sealed = codec.decode(record.value)
+    if not isinstance(sealed, AccountSealed) or sealed.release != seal.RELEASE:
+        return None
+    return Start(seal.read(sealed), record.offset + 1, Chain(epoch=sealed.epoch or 0, seq=sealed.seq or 0, hash=codec.digest(record.value)))
