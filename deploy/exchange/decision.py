@@ -97,12 +97,13 @@ class Decision:
         """A replacement takes the place of what it replaces, also in its group. What the old one traded while the replacement was on
         its way counts: the two never trade more than was asked for together."""
         late = sum((trade.qty for trade in old.executions if trade.at > new.submitted_at), ZERO)
-        if late >= new.qty:
+        left = old.open_qty if old.order_class else new.qty - late      # a sibling's trades count as well
+        if left <= 0:
             self.end(new.id, "rejected")
             self.move(old.id, "partially_filled")
             return
-        if late:
-            self.add(OrderAdjusted(self.instant(), new.id, qty=new.qty - late))
+        if left != new.qty:
+            self.add(OrderAdjusted(self.instant(), new.id, qty=left))
         self.add(OrderEnded(self.instant(), old.id, "replaced", new.id))
         waits = not new.awake or (new.role == "stop_loss" and new.order_class != "oto" and not new.elected)
         self.move(new.id, "held" if waits else "new")

@@ -162,10 +162,10 @@ def _leg_prices(it: Inquiry) -> None:
     entry = order.limit_price or order.stop_price
     base = entry or it.price
     if base is not None and order.order_class != "oco" and order.take_profit is not None and (order.take_profit - base) * way < CENT:
-        raise Refusal("take_profit_base", sign=">=" if way > 0 else "<=", edge=f"{base + way * CENT:f}", extras={"base_price": f"{base:f}"})
+        raise Refusal("take_profit_base", edge=">= base_price + 0.01" if way > 0 else "<= base_price - 0.01", extras={"base_price": f"{base:f}"})
     for base in (entry, it.price):
         if base is not None and order.stop_loss is not None and (base - order.stop_loss) * way < CENT:
-            raise Refusal("stop_loss_base", sign="<=" if way > 0 else ">=", edge=f"{base - way * CENT:f}", extras={"base_price": f"{base:f}"})
+            raise Refusal("stop_loss_base", edge="<= base_price - 0.01" if way > 0 else ">= base_price + 0.01", extras={"base_price": f"{base:f}"})
 
 
 def _stop_price(it: Inquiry) -> None:
