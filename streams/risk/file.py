@@ -12,9 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from schemas import codec
 from schemas.commands import LimitsChangeRequested
 from schemas.risk import RiskParameters
-from streams.log import LogUnavailable
+from schemas.topics import COMMANDS
+from streams.log import EventLog, LogUnavailable, Message, Refused, Unknown
 from streams.risk.parameters import LONGEST, BadParameters, read, render
 
 NAME = "risk_parameters.yaml"
@@ -46,6 +48,24 @@ class Seen:
     edited: int = 0             # its modification time, ns
     content: bytes = b""
     trouble: str = ""
+
+
+async def watch(home: Path, account: str, log: EventLog, *, complain: Callable[[str], None], clock: Callable[[], datetime],
+                sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    """Put the default file there when there is none, then watch it until cancelled. A home that cannot be written is a complaint, no reason to stop."""
+    async def publish(command: LimitsChangeRequested) -> None:
+        wire = command.stamped(recordedtime=clock())
+        match await log.append(COMMANDS.name, [Message(account, codec.encode(wire), codec.headers(wire))]):
+            case Unknown(cause):
+                raise LogUnavailable(cause)     # appended again with the next look: it is the same command
+            case Refused(cause):
+                raise RuntimeError(f"{COMMANDS.name} will never take a change of limits: {cause}")
+
+    try:
+        ensure(home)
+    except OSError as error:
+        complain(f"{path_of(home)}: the default file cannot be put there: {error.strerror}. The parameters in force stay; `catalyst limits set` changes them.")
+    await ParametersFile(path_of(home), account, publish, complain, clock, sleep).run()
 
 
 @dataclass(slots=True)

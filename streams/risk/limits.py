@@ -110,7 +110,7 @@ def _words(check: Check, intent: Intent, book: Book, parameters: RiskParameters)
     opens, closes = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in book.session) if book.session else ("unknown", "unknown")
     least = f"{tick_down(intent.price - farthest(intent.price, book.facts_of(intent.symbol), parameters)):f}" if intent.price is not None else "unknown"
     return {"symbol": intent.symbol, "asked": f"{intent.quantity:f}", "room": f"{allowed.get(check.code, ZERO):f}", "opens": opens, "closes": closes,
-            "closed": book.closed, "away": book.away, "halted": book.facts_of(intent.symbol).halted, "free": f"{book.free_to_sell(intent.symbol):f}",
+            "closed": book.closed, "away": book.away, "halted": book.facts_of(intent.symbol).halted, "free": f"{max(book.free_to_sell(intent.symbol), ZERO):f}",
             "price": f"{intent.price or ZERO:f}", "last": f"{intent.last or ZERO:f}", "lowest": least}
 
 

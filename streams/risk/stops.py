@@ -18,7 +18,7 @@ def place_stop(price: Decimal, asked_stop: Decimal | None, facts: Facts, paramet
     """
     if asked_stop is not None:
         return tick_down(asked_stop)
-    if facts.atr is None or (by_range := price - min(parameters.stop_atr, parameters.max_stop_atr) * facts.atr) < FINE:
+    if not facts.atr or (by_range := price - min(parameters.stop_atr, parameters.max_stop_atr) * facts.atr) < FINE:
         return tick_down(price - min(parameters.stop_share * price, farthest(price, facts, parameters)))
     if facts.support is not None:
         under = facts.support - BELOW_SUPPORT * facts.atr
@@ -28,8 +28,8 @@ def place_stop(price: Decimal, asked_stop: Decimal | None, facts: Facts, paramet
 
 
 def farthest(price: Decimal, facts: Facts, parameters: RiskParameters) -> Decimal:
-    """USD that a stop may be below `price`: in ATR where one is known, else a share of the price. May exceed the price itself."""
-    return parameters.max_stop_atr * facts.atr if facts.atr is not None else parameters.max_stop_share * price
+    """USD that a stop may be below `price`: in ATR where one is known (0 is none: it never traded), else a share of the price. May exceed the price."""
+    return parameters.max_stop_atr * facts.atr if facts.atr else parameters.max_stop_share * price
 
 
 def tick_down(price: Decimal) -> Decimal:

@@ -72,7 +72,7 @@ def value_for(name: str) -> st.SearchStrategy[tuple[str, str]]:
 in_bounds = st.lists(st.sampled_from(NAMES), unique=True, max_size=6).flatmap(lambda names: st.tuples(*map(value_for, names)))
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=80, deadline=None)
 @given(before=in_bounds, changes=in_bounds)
 def test_to_tighten_and_then_approve_is_to_set(before: Any, changes: Any):
     now = put(limits(), before)

@@ -19,6 +19,7 @@ from tests.unit.risk.conftest import D, Facts, book, buy, limits, refused
     ("100", None, Facts(atr=D("1.5"), support=D("103")), "97.00"),          # above the price
     ("100", None, Facts(), "98.00"),                                        # no ATR: a share of the price
     ("100", None, Facts(support=D("99")), "98.00"),
+    ("100", None, Facts(atr=D(0)), "98.00"),
     ("33.33", None, Facts(), "32.66"),
     ("0.8", None, Facts(), "0.7840"),                                       # below a dollar the tick is finer
     ("100", None, Facts(atr=D(60)), "98.00"),                               # a range larger than the price says nothing
@@ -36,7 +37,7 @@ money = st.decimals("1", "2000", places=2)
 
 
 @settings(derandomize=True, max_examples=200, deadline=None)
-@given(price=money, atr=st.none() | st.decimals("0.01", "300", places=3), support=st.none() | money, share=st.decimals("0.01", "0.5", places=2))
+@given(price=money, atr=st.none() | st.decimals("0", "300", places=3), support=st.none() | money, share=st.decimals("0.01", "0.5", places=2))
 def test_a_placed_stop_is_never_refused(price: Any, atr: Any, support: Any, share: Any):
     facts, given_limits = Facts(atr=atr, support=support), {"stop_share": share, "max_stop_share": share}
     stop = place_stop(price, None, facts, limits(**given_limits))
