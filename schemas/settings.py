@@ -41,6 +41,10 @@ class Settings(BaseModel):
     data_stream_url: str = Field("wss://stream.data.alpaca.markets/v2/iex", description="market data stream", **_env("CATALYST_DATA_STREAM_URL"))
     broker_key: SecretStr = Field(SecretStr(""), description="broker key id", **_env("CATALYST_BROKER_KEY"))
     broker_secret: SecretStr = Field(SecretStr(""), description="broker secret", **_env("CATALYST_BROKER_SECRET"))
+    broker_env: Literal["", "exchange", "paper", "live"] = Field(
+        "", description="what the broker's address must be: exchange, paper or live; empty derives it, but never live", **_env("CATALYST_BROKER_ENV"))
+    broker_account: str = Field("", pattern=r"^[A-Za-z0-9-]{0,32}$", description="number of the broker account that may trade; needed for live",
+                                **_env("CATALYST_BROKER_ACCOUNT"))
     account: str = Field("paper", pattern=r"^[a-z0-9-]{1,32}$", description="our name of the account", **_env("CATALYST_ACCOUNT"))
     feed: str = Field("iex", pattern=r"^[a-z0-9-]{1,16}$", description="market data feed: iex or sip", **_env("CATALYST_FEED"))
     symbols: str = Field("*", description="symbols to record, comma-separated; * is all", **_env("CATALYST_SYMBOLS"))

@@ -1,143 +1,228 @@
-"""The broker port over the real alpaca-py client; paper, live and the paper exchange differ by address alone.
+"""The broker port over the real alpaca-py client; paper, live and the paper exchange differ by address alone. One for the life of a process.
 
-The client sets no timeout and repeats a POST on 504 by itself: both are taken from it here. It is synchronous, so each kind of request has its own
-thread and its own client. Its private touch points (`_session`, `_retry`, `_start_ws`, `_run_forever`) are held by the contract tests.
+What changes something is sent once, on a thread of its own kind; reads are repeated a little. Before anything leaves it passes the adapter's own limits
+(`budget`) and, an entry, the circuit breaker; what an answer means is a table (`refusals`). Nothing is ever parsed into alpaca-py's models.
 """
 
 import asyncio
 import json
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import partial
-from typing import Any, TypeVar
-
-import requests
-from alpaca.common.exceptions import APIError
-from alpaca.trading.client import TradingClient
-from alpaca.trading.enums import OrderSide, PositionIntent, QueryOrderStatus, TimeInForce
-from alpaca.trading.requests import GetOrdersRequest, MarketOrderRequest
-from alpaca.trading.stream import TradingStream
+from typing import Any
+from urllib.parse import quote
 
 from schemas.settings import Settings
-from schemas.trading import OrderSubmitting
-from streams.trading.broker import Answer, Broker, BrokerUnavailable, Listing
+from schemas.trading import OrderCancelling, OrderReplacing, OrderSubmitting
+from streams.role import DURATION
+from streams.trading import guard
+from streams.trading.alpaca_client import Client, Lane, Lanes, Verb
+from streams.trading.alpaca_orders import order_body, replacement_body
+from streams.trading.alpaca_stream import Frames
+from streams.trading.breaker import Circuit
+from streams.trading.broker import Answer, BreakerHeard, BreakerState, Broker, BrokerUnavailable, Listing
+from streams.trading.budget import Budget, HardLimits
+from streams.trading.clock import MarketClock
+from streams.trading.refusals import READS, Reply, Request, sort
 
-TIMEOUTS = (3.0, 10.0)              # seconds to connect, to answer
-MINUTE = timedelta(minutes=1)
-T = TypeVar("T")
-LISTED = 100                        # newest orders in one listing; a kilobyte each, and what is not shown is looked up one by one
-
-
-class Client(TradingClient):
-    """alpaca-py's client without repeats, with timeouts, and keeping the text of the last answer."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.broker_key.get_secret_value() or "none", settings.broker_secret.get_secret_value() or "none",
-                         raw_data=True, url_override=settings.broker_url)
-        self._retry = 0
-        self._session.request = partial(self._session.request, timeout=TIMEOUTS)     # type: ignore[method-assign]
-        self._session.hooks["response"].append(self._keep)
-        self.text = ""
-        self.status: int | None = None
-
-    def _keep(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        self.text, self.status = response.text, response.status_code
-
-    def ask(self, call: Callable[[], object], good: str, bad: str, absent: str = "") -> Answer:
-        """One request as an outcome: what is neither a clear yes nor a clear no is unknown."""
-        self.text, self.status = "", None
-        try:
-            call()
-        except APIError:
-            status = self.status or 0
-            if status == 404 and absent:
-                return Answer("absent", status, self.text)
-            if 400 <= status < 500 and status not in (408, 429) and bad:
-                return Answer("rejected", status, self.text)
-            return Answer("unknown", status or None, self.text, cause=f"HTTP {status}")
-        except (requests.exceptions.RequestException, ValueError) as error:
-            return Answer("unknown", self.status, self.text, cause=type(error).__name__)
-        return Answer("accepted" if good == "accepted" else "found", self.status, self.text)
+API = "trading"
+PAUSES = (0.2, 0.8)                 # seconds before a read that failed is tried again
+RECENT = timedelta(days=7)          # before the newest order: older ones are listed only while they are open
+PAGE, FILLS = 500, 100              # rows in one page, the most the broker gives
+MOST = 700_000                      # characters of orders in one listing: it has to fit one record of the log. What is not shown is looked up one by one
+UNSENT = Answer("unsent", None, "", cause="too old when its turn came")
 
 
 class AlpacaBroker(Broker):
-    """One Alpaca account."""
+    """One Alpaca account. `now` is the market's clock; it must follow the one in force."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._writer, self._reader = Client(settings), Client(settings)
-        self._writing, self._reading = (ThreadPoolExecutor(1, thread_name_prefix=f"broker-{name}") for name in ("write", "read"))
-        self._sent: deque[datetime] = deque(maxlen=settings.max_orders_a_minute)
+    def __init__(self, settings: Settings, now: Callable[[], datetime] | None = None, *, lanes: Lanes | None = None,
+                 pauses: Sequence[float] = PAUSES) -> None:
+        """Raises guard.WrongBroker where the settings contradict each other."""
+        guard.environment(settings)
+        self._settings, self._now, self._pauses = settings, now or MarketClock("wall").now, pauses
+        self._lanes = lanes or Lanes(lambda: Client(settings))
+        self._limits = HardLimits(settings.max_order_value, settings.max_orders_a_minute)
+        self._budget, self._circuit = Budget(), Circuit(API, self._now)
 
-    async def submit(self, order: OrderSubmitting, value: Decimal) -> Answer:
-        refusal = self._hard_limit(order, value)
-        if refusal:
-            return Answer("rejected", None, json.dumps({"code": "HARD_LIMIT", "message": refusal}))
-        wish = MarketOrderRequest(
-            symbol=order.symbol, qty=float(order.quantity), side=OrderSide(order.side), time_in_force=TimeInForce.DAY,
-            client_order_id=order.client_order_id, position_intent=PositionIntent(order.position_intent))
-        return await self._run(self._writing, lambda: self._writer.ask(lambda: self._writer.submit_order(wish), "accepted", "rejected"))
+    async def submit(self, order: OrderSubmitting, value: Decimal | None = None) -> Answer:
+        """`value` is not used any more: the order says what it is worth."""
+        now = self._now()
+        entry = order.part == "entry"
+        if over := self._limits.refuses(order, now):
+            return over
+        if entry and self._budget.left(now) <= self._budget.reserve:
+            return Answer("unsent", None, "", cause=f"rate budget: {self._budget.left(now)} requests left this minute are kept for exits and cancellations")
+        if entry and not self._circuit.admits():
+            return Answer("unsent", None, "", cause="circuit open")
+        self._limits.sent(order, now)
+        return await self._change("submit", "entry" if entry else "exit", "post", "/orders", order_body(order), stale=lambda: self._now() > order.expires)
+
+    async def cancel(self, asked: OrderCancelling) -> Answer:
+        return await self._change("cancel", "cancel", "delete", f"/orders/{quote(asked.broker_order_id, safe='')}")
+
+    async def replace(self, asked: OrderReplacing) -> Answer:
+        return await self._change("replace", "exit", "patch", f"/orders/{quote(asked.broker_order_id, safe='')}", replacement_body(asked))
 
     async def lookup(self, client_order_id: str) -> Answer:
-        return await self._run(self._reading, lambda: self._reader.ask(
-            lambda: self._reader.get_order_by_client_id(client_order_id), "found", "", "absent"))
+        return sort("lookup", await self._read("lookup", "/orders:by_client_order_id", client_order_id=client_order_id))
 
-    async def listing(self) -> Listing:
-        return await self._run(self._reading, self._list)
+    async def order(self, broker_order_id: str) -> Answer:
+        return sort("order", await self._read("order", f"/orders/{quote(broker_order_id, safe='')}", nested=True))
 
-    def _list(self) -> Listing:
-        query = GetOrdersRequest(status=QueryOrderStatus.ALL, limit=LISTED)
-        texts = []
-        for call in (partial(self._reader.get_orders, query), self._reader.get_all_positions, self._reader.get_account):
-            answer = self._reader.ask(call, "found", "")
-            if answer.outcome != "found":
-                raise BrokerUnavailable(f"{self._settings.broker_url} did not answer: {answer.cause} {answer.body[:200]}".strip())
-            texts.append(answer.body)
-        return Listing(*texts)
+    # lists
+
+    async def listing(self, complete: bool = True) -> Listing:
+        orders = await self._open_orders()
+        if complete:
+            orders = await self._recent_orders(orders)
+        return Listing(json.dumps(list(orders.values()), separators=(",", ":")), (await self._page("positions", "/positions"))[0], await self.account())
+
+    async def _open_orders(self) -> dict[str, Any]:
+        """By id. Nested alone would hide the legs of an entry that is filled, flat alone may hide held ones."""
+        found: dict[str, Any] = {}
+        for nested in (True, False):
+            shown = {leg for row in found.values() for leg in _legs(row)}
+            async for row in self._orders(status="open", nested=nested):
+                if row["id"] not in shown:
+                    found.setdefault(row["id"], row)
+        return found
+
+    async def _recent_orders(self, found: dict[str, Any]) -> dict[str, Any]:
+        """The open ones, and every other of the last days, newest first, as far as they fit."""
+        since: datetime | None = None
+        size = sum(len(json.dumps(row)) for row in found.values())
+        async for row in self._orders(status="all", nested=True):
+            size += 0 if row["id"] in found else len(json.dumps(row))
+            at = _moment(row.get("submitted_at"))
+            since = since or (at - RECENT if at else None)
+            if size > MOST or (since and at and at < since):
+                break
+            for leg in _legs(row):
+                found.pop(leg, None)            # shown under its parent now
+            found[row["id"]] = row
+        return found
+
+    async def _orders(self, **query: Any) -> Any:
+        """Page by page, newest first. Pages are joined by order id, because many orders may share one moment."""
+        seen: set[str] = set()
+        while True:
+            _, rows = await self._page("orders", "/orders", limit=PAGE, direction="desc", **query)
+            new = [row for row in rows if row["id"] not in seen]
+            for row in new:
+                yield row
+            if len(rows) < PAGE or not new:
+                return
+            seen |= {row["id"] for row in new}
+            query["before_order_id"] = rows[-1]["id"]
+
+    async def account(self) -> str:
+        """GET /v2/account, verbatim. Raises BrokerUnavailable."""
+        return self._good("account", await self._read("account", "/account"))
+
+    async def calendar(self, start: date, end: date) -> str:
+        return (await self._page("calendar", "/calendar", start=start.isoformat(), end=end.isoformat()))[0]
+
+    async def fills(self, after: datetime) -> str:
+        found: list[Any] = []
+        query: dict[str, Any] = {"after": after.isoformat(), "direction": "asc", "page_size": FILLS}
+        while True:
+            text, rows = await self._page("fills", "/account/activities/FILL", **query)
+            if not found and len(rows) < FILLS:
+                return text
+            found += rows
+            if len(rows) < FILLS:
+                return json.dumps(found, separators=(",", ":"))
+            query["page_token"] = rows[-1]["id"]
+
+    async def verify(self) -> None:
+        """Whether this is the account that is meant. Raises guard.WrongBroker; BrokerUnavailable when it cannot be asked."""
+        reply = await self._read("account", "/account")
+        if reply.status in (401, 403):
+            raise guard.WrongBroker(f"{self._place} refuses the key (HTTP {reply.status}): check CATALYST_BROKER_KEY and CATALYST_BROKER_SECRET")
+        guard.verify(self._settings, self._good("account", reply))
+
+    # the stream
 
     async def stream(self, heard: Callable[[str], None], connected: Callable[[], None], lost: Callable[[str], None]) -> None:
-        stream = _Frames(self._settings, connected, lost)
+        await Frames(self._settings, heard, connected, lost).run()
 
-        async def keep(frame: Any) -> None:
-            heard(json.dumps(frame, separators=(",", ":")))
+    # the breaker
 
-        stream.subscribe_trade_updates(keep)
-        try:
-            await stream._run_forever()     # type: ignore[no-untyped-call]    # its own `run` would take a second event loop
-        finally:
-            await stream.close()
+    def breaker(self) -> BreakerState:
+        return self._circuit.state
 
-    def _hard_limit(self, order: OrderSubmitting, value: Decimal) -> str:
-        """Judged in market time, so a feed at full speed is held to the same rate as a day."""
-        if order.side == "buy" and value > self._settings.max_order_value:
-            return f"order value {value:f} USD is over CATALYST_MAX_ORDER_VALUE {self._settings.max_order_value}"
-        if len(self._sent) == self._sent.maxlen and order.time - self._sent[0] < MINUTE:
-            return f"{len(self._sent)} orders were sent within a minute (CATALYST_MAX_ORDERS_A_MINUTE)"
-        self._sent.append(order.time)
-        return ""
-
-    @staticmethod
-    async def _run(pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, call)
-
-
-class _Frames(TradingStream):
-    """alpaca-py's stream, saying when it is connected: it has no hook for it, and what came in between is lost."""
-
-    def __init__(self, settings: Settings, connected: Callable[[], None], lost: Callable[[str], None]) -> None:
-        super().__init__(settings.broker_key.get_secret_value() or "none", settings.broker_secret.get_secret_value() or "none",
-                         raw_data=True, url_override=settings.stream_url)
-        self._reconnect_max_backoff = 5.0       # seconds; the default of 30 leaves fills unseen for too long
-        self._connected, self._lost = connected, lost
-
-    async def _start_ws(self) -> None:
-        await super()._start_ws()           # type: ignore[no-untyped-call]
-        self._connected()
+    def on_breaker(self, heard: BreakerHeard) -> None:
+        self._circuit.told(heard)
 
     async def close(self) -> None:
-        if self._running:
-            self._lost("trade stream disconnected")
-        await super().close()
+        self._lanes.close()
+
+    # one request
+
+    async def _change(self, request: Request, lane: Lane, verb: Verb, path: str, data: Mapping[str, Any] | None = None,
+                      stale: Callable[[], bool] = lambda: False) -> Answer:
+        """Once. The token is taken whether or not any is left: an entry was asked before, and nothing else is held back."""
+        self._budget.take(self._now(), urgent=True)
+        with DURATION.labels(API, request).time():
+            reply = await self._lanes.ask(lane, verb, path, data, stale)
+        if reply is None:
+            return UNSENT
+        answer = sort(request, reply)
+        self._note("write", reply, answer.outcome == "unknown")
+        return answer
+
+    async def _read(self, what: str, path: str, **query: Any) -> Reply:
+        """Tried again after a failure that may pass; a time-out has taken long enough. A look-up is never held back by the budget."""
+        pauses = iter(self._pauses)
+        while True:
+            if not self._budget.take(self._now(), urgent=what in READS):
+                return Reply(None, cause="rate budget: what is left this minute is kept for exits and cancellations")
+            with DURATION.labels(API, what).time():
+                reply = await self._lanes.ask("read", "get", path, query) or Reply(None, cause="no thread was free to ask")
+            failed = reply.status is None or reply.status >= 500 or reply.status == 408
+            self._note("read", reply, failed)
+            pause = next(pauses, None)
+            if not failed or pause is None or "imeout" in reply.cause:
+                return reply
+            await asyncio.sleep(pause)
+
+    def _note(self, kind: Any, reply: Reply, failed: bool) -> None:
+        self._budget.told(reply.headers, reply.status, self._now())
+        if failed:
+            self._circuit.failed(kind, reply.cause or f"HTTP {reply.status}")
+        elif reply.status != 429:           # says nothing about the broker's health
+            self._circuit.answered(kind)
+
+    async def _page(self, what: str, path: str, **query: Any) -> tuple[str, list[Any]]:
+        """Text and rows of a list."""
+        text = self._good(what, await self._read(what, path, **query))
+        try:
+            rows = json.loads(text)
+        except ValueError:
+            rows = None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and ("id" in row or what not in ("orders", "fills")) for row in rows):
+            raise BrokerUnavailable(f"{self._place} gave no list of {what}: {text[:200]}")
+        return text, rows
+
+    def _good(self, what: str, reply: Reply) -> str:
+        if reply.status != 200 or not reply.text:
+            raise BrokerUnavailable(f"{self._place} did not give its {what}: {reply.cause or f'HTTP {reply.status}'} {reply.text[:200]}".strip())
+        return reply.text
+
+    @property
+    def _place(self) -> str:
+        return guard.place_of(self._settings.broker_url)
+
+
+def _legs(row: Mapping[str, Any]) -> list[Any]:
+    """The ids of an order's legs."""
+    return [leg.get("id") for leg in row.get("legs") or () if isinstance(leg, dict)]
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
