@@ -21,6 +21,7 @@ from .generator import DAYS, generate
 from .journal import Journal, JournalError
 from .news import read_news
 from .outbox import LIMIT
+from .profiles import PROFILES, RuleError, rules_of
 from .server import Settings, serve
 from .stream import POLICIES
 
@@ -72,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--partial-fills", type=_share, default=STANDARD.partial_fills, metavar="SHARE", help="of fills that are split, 0..1 (default 0)")
     it.add_argument("--rate-limit", type=int, default=0, metavar="N", help="requests a minute to the trading API, per key (default 0: no limit)")
     it.add_argument("--second-connection", choices=POLICIES, default=POLICIES[0], help="of a key to the trade updates: it replaces the first (default), or 429")
+    it.add_argument("--profile", choices=tuple(PROFILES), default="paper-2026", help="which of the broker's behaviours (default paper-2026)")
+    it.add_argument("--rule", action="append", default=[], metavar="NAME=VALUE", help="change one rule; may be given more than once")
     it.add_argument("--slow-client", type=int, default=LIMIT, metavar="BYTES", help=f"may wait unread for a stream's client (default {LIMIT})")
     return it
 
@@ -82,11 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         feed = _feed(options)
         articles, no_articles = ([], []) if options.news is None else read_news(options.news)
-        rules = Rules(cash=options.cash, spread=options.spread, partial_fills=options.partial_fills)
+        rules = rules_of(options.profile, options.rule, cash=options.cash, spread=options.spread, partial_fills=options.partial_fills)
         journal = Journal(options.journal, Exchange.identity(feed, rules, options.seed), _say)
         exchange = Exchange(feed, journal, rules, options.seed, Pace(options.mode, options.speed))
         listener = _listen(options.port)
-    except (FeedError, JournalError, _PortTaken) as error:
+    except (FeedError, JournalError, RuleError, _PortTaken) as error:
         _say(str(error))
         return UNUSABLE
     for rejected in [*feed.faults.rejected[:10], *no_articles[:10]]:

@@ -23,14 +23,18 @@ SHARES = ("slippage", "partial_fills", "volume_share")
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
+class RuleError(Exception):
+    """A rule that the exchange does not have, or a value it cannot take: said in one sentence, and the process ends."""
+
+
 def rules_of(profile: str, changes: Iterable[str] = (), **more: Any) -> Rules:
-    """The rules of a profile with `name=value` changes on top; raises ValueError, in words for the user, for what is no rule."""
+    """The rules of a profile with `name=value` changes on top; raises RuleError for what is no rule."""
     rules = replace(Rules(), **PROFILES[profile], **more)
     for change in changes:
         name, _, text = change.partition("=")
         kinds = get_type_hints(Rules)
         if name not in kinds:
-            raise ValueError(f"{name!r} is no rule of the exchange; the rules are {', '.join(kinds)}")
+            raise RuleError(f"{name!r} is no rule of the exchange; the rules are {', '.join(kinds)}")
         rules = replace(rules, **{name: _read(name, kinds[name], text)})
     return rules
 
@@ -39,9 +43,9 @@ def _read(name: str, kind: type, text: str) -> Any:
     try:
         value = TRUTH[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError, InvalidOperation):
-        raise ValueError(f"rule {name}: {text!r} is no {kind.__name__}") from None
+        raise RuleError(f"rule {name}: {text!r} is no {kind.__name__}") from None
     if name in WORDS and value not in WORDS[name]:
-        raise ValueError(f"rule {name}: {text!r} is not one of {', '.join(map(str, WORDS[name]))}")
+        raise RuleError(f"rule {name}: {text!r} is not one of {', '.join(map(str, WORDS[name]))}")
     if isinstance(value, Decimal) and not (value.is_finite() and value >= 0 and (value <= 1 or name not in SHARES)):
-        raise ValueError(f"rule {name}: {text!r} is not a number from 0 on{' to 1' if name in SHARES else ''}")
+        raise RuleError(f"rule {name}: {text!r} is not a number from 0 on{' to 1' if name in SHARES else ''}")
     return value
