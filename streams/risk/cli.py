@@ -6,6 +6,7 @@ Each is a command on the log; the account answers. Exit codes: 0 it is so, 1 ref
 import asyncio
 import getpass
 import json
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -218,6 +219,7 @@ def _with_log(work: Callable[[EventLog], Awaitable[T]]) -> T:
 
 
 def _on_log(work: Callable[[EventLog], Awaitable[T]]) -> T:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)       # what went wrong is told once, in our words
     here = settings.load()
 
     async def run() -> T:
