@@ -10,26 +10,23 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
-from pydantic import ValidationError
 
 from deploy.embedded.control import write_private
 from deploy.embedded.lockstep import Progress
+from deploy.embedded.script import BadOrders, Line, read_script
 from deploy.embedded.summary import Summary
 from schemas import codec, settings
-from schemas.commands import TradeRequested
 from schemas.envelope import Event
 from schemas.market import BarClosed, BarLate
 from schemas.settings import Settings
-from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, TRADING
+from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, SIGNALS, TRADING, Topic
 from streams.log import Appended, EventLog, LogUnavailable, Message, Offsets, Record, Refused, TopicPartition
 from streams.log.kafka import KafkaLog
 from streams.role import Role, run
@@ -38,45 +35,10 @@ RETRY = 0.5         # seconds between attempts at something that is away
 QUIET = 5.0         # seconds without a minute after which the health page says what is waited for
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One line of the orders file."""
-
-    at: datetime            # the END of the minute after which it is asked for, UTC
-    symbol: str
-    side: str
-    quantity: Decimal
-    key: str
-
-
-class BadOrders(ValueError):
-    """The orders file cannot be used; the message names the line."""
-
-
-def read_orders(path: Path) -> list[Asked]:
-    """The trades of the file, by time and then as they stand there. Raises BadOrders."""
-    found = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, parse_float=Decimal)
-            at = datetime.fromisoformat(row["at"])
-            if at.tzinfo is None:
-                raise ValueError("`at` has no time zone")
-            found.append(Asked(at.astimezone(UTC), row["symbol"], row["side"], Decimal(row["quantity"]), row["key"]))
-            _request(found[-1], "check", at, timedelta(0))
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            why = f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}" if isinstance(error, ValidationError) else repr(error)
-            raise BadOrders(f'{path} line {number:,}: {why}; a line is {{"at": "2019-02-11T14:35:00Z", "symbol": "AAPL", "side": "buy", '
-                            '"quantity": 10, "key": "any-1"}') from None
-    return sorted(found, key=lambda asked: asked.at)
-
-
 class Driver:
     """One run of one feed."""
 
-    def __init__(self, role: Role, log: EventLog, orders: Sequence[Asked]) -> None:
+    def __init__(self, role: Role, log: EventLog, orders: Sequence[Line]) -> None:
         self.role, self.log = role, log
         self.settings: Settings = role.settings
         self.progress = Progress()
@@ -141,32 +103,34 @@ class Driver:
     async def _trade(self, minute: datetime) -> None:
         """Ask for what is due, one after another, each settled before the next. What is on the log already is not asked again."""
         while self._todo and self._todo[0].at <= minute:
-            request = _request(self._todo.pop(0), self.settings.account, minute, timedelta(seconds=self.settings.command_ttl_s))
+            line = self._todo.pop(0)
+            request = line.make(self.settings.account, minute, timedelta(seconds=self.settings.command_ttl_s))
             if request.id in self.progress.commands:
                 continue
-            await self._publish(request)
+            await self._publish(line.topic, request)
             await self._until(partial(self._missing_command, request.id))
             await self._settle(minute)
 
     def _missing_command(self, command: UUID) -> str:
         return "" if command in self.progress.commands else "our own command is not on the log"
 
-    async def _publish(self, request: TradeRequested) -> None:
+    async def _publish(self, topic: Topic, request: Event) -> None:
         message = Message(request.subject, codec.encode(request.stamped(recordedtime=datetime.now(UTC))), codec.headers(request))
         while True:
-            outcome = await self.log.append(COMMANDS.name, [message])
+            outcome = await self.log.append(topic.name, [message])
             if isinstance(outcome, Appended):
                 return
             if isinstance(outcome, Refused):
-                raise BadOrders(f"the log refuses {request.idempotency_key!r}: {outcome.cause}")
+                raise BadOrders(f"the log refuses {request.type} {request.id}: {outcome.cause}")
             self.role.degraded(f"the log: {outcome.cause}")         # the very same event again: readers take an id once
 
     # reading
 
     async def _places(self) -> list[TopicPartition]:
         feed, account = self.settings.feed, self.settings.account
-        return [TopicPartition(topic.name, self.log.partition_of(topic.name, key))
-                for topic, key in ((CLOCK, feed), (COMMANDS, account), (BROKER, account), (TRADING, account))]
+        own = [TopicPartition(topic.name, self.log.partition_of(topic.name, key))
+               for topic, key in ((CLOCK, feed), (COMMANDS, account), (BROKER, account), (TRADING, account))]
+        return [*own, *(TopicPartition(SIGNALS.name, number) for number in range(SIGNALS.partitions))]
 
     async def _tail(self, places: Sequence[TopicPartition], caught_up: asyncio.Event) -> None:
         """Show `progress` every record from the beginning on, for ever."""
@@ -177,8 +141,8 @@ class Driver:
             caught_up.set()
         async for batch in self.log.read({place: begins[place] for place in places}):
             for record in batch:
-                if record.key in keys:
-                    self.progress.see(record.topic, record.offset, record.timestamp, _event(record))
+                if record.key in keys or record.topic == SIGNALS.name:
+                    self.progress.see(record.topic, record.partition, record.offset, record.timestamp, _event(record))
                 place = TopicPartition(record.topic, record.partition)
                 if place in ahead and record.offset + 1 >= ends[place]:
                     ahead.discard(place)
@@ -240,18 +204,13 @@ def _event(record: Record) -> Event | None:
         return None
 
 
-def _request(asked: Asked, account: str, now: datetime, ttl: timedelta) -> TradeRequested:
-    return TradeRequested.new(source="/driver", subject=account, time=now, symbol=asked.symbol, side=asked.side, quantity=asked.quantity,
-                              idempotency_key=asked.key, actor="driver", reason="orders file", expires=now + ttl)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when the feed has run through; 2 for an orders file that cannot be used."""
     options = argparse.ArgumentParser("driver")
     options.add_argument("--orders", type=Path)
     given = options.parse_args(arguments)
     try:
-        orders = read_orders(given.orders) if given.orders else []
+        orders = read_script(given.orders) if given.orders else []
     except (BadOrders, OSError) as bad:
         sys.stderr.write(f"{bad}\n")
         return 2

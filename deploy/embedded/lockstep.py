@@ -11,11 +11,10 @@ from datetime import datetime
 from uuid import UUID
 
 from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed, CalendarRead
-from schemas.commands import TradeRequested
 from schemas.cycle import PhaseEntered
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed
-from schemas.topics import BROKER, CLOCK, COMMANDS
+from schemas.topics import BROKER, CLOCK, COMMANDS, SIGNALS
 from schemas.trading import (
     FillRecorded,
     InputsAdmitted,
@@ -37,6 +36,7 @@ from schemas.trading import (
 
 # Timers that are over within seconds of real time, because the broker is asked; the others wait for the market.
 URGENT = frozenset({"absence", "recancel", "resend", "protect", "orphan"})
+KINDS = {CLOCK.name: "the seal", COMMANDS.name: "a command", BROKER.name: "a broker message", SIGNALS.name: "a signal"}
 BEGINS = (OrderApproved, OrderSubmitting, OrderCancelling, OrderReplacing)
 ENDS = (OrderAccepted, OrderRejected, OrderCancelled, OrderExpired, OrderWithdrawn, OrderReplaced, OrderCancelRefused, OrderReplaceRefused)
 
@@ -53,8 +53,8 @@ class Progress:
         self.orders = 0
         self.fills = 0
         self._sealed: datetime | None = None
-        self._reached: dict[str, int] = {}                  # topic -> offset of the last record that the account must admit
-        self._admitted: dict[str, int] = {}                 # topic -> offset of the last one it did
+        self._reached: dict[tuple[str, int], int] = {}      # topic, partition -> offset of the last record that the account must admit
+        self._admitted: dict[tuple[str, int], int] = {}     # the same -> offset of the last one it did
         self._unanswered: set[UUID] = set()
         self._timers: dict[str, UUID | None] = {}           # urgent ones that run, and the order each is about
         self._asked: dict[str, int] = {}                    # lists and calendars that were asked for and are not on the log yet
@@ -62,14 +62,17 @@ class Progress:
         self._told: datetime | None = None                  # how new the newest order is that the broker showed
         self._epochs: dict[str, int] = {}
 
-    def see(self, topic: str, offset: int, appended: datetime, event: Event | None) -> None:
+    def see(self, topic: str, partition: int, offset: int, appended: datetime, event: Event | None) -> None:
         """The next record of the feed's clock, the account's commands, story or broker messages; None where it cannot be decoded."""
         if event is not None and event.epoch is not None:
             if event.epoch < self._epochs.get(topic, 0):
                 return                                      # of a writer that had lost its lease
             self._epochs[topic] = event.epoch
-        if topic in (COMMANDS.name, BROKER.name):           # the undecodable ones are admitted too: they are rejected
-            self._reached[topic] = offset
+        place = topic, partition
+        if topic in (COMMANDS.name, BROKER.name, SIGNALS.name):     # the undecodable ones are admitted too: they are rejected
+            self._reached[place] = offset
+        if event is not None and topic in (COMMANDS.name, SIGNALS.name):
+            self.commands.add(event.id)
         match event:
             case MinuteSealed():
                 if self._sealed is None or event.minute > self._sealed:
@@ -77,12 +80,10 @@ class Progress:
                     self.bars += event.bars
                     self.first_seal = self.first_seal or appended
                     self.last_seal, self._sealed = appended, event.minute
-                self._reached[topic] = offset
+                self._reached[place] = offset
             case SessionClosed():
                 self.closed = event.time
-                self._reached[topic] = offset
-            case TradeRequested():
-                self.commands.add(event.id)
+                self._reached[place] = offset
             case CalendarRead():
                 self._asked.pop("calendar", None)
             case BrokerStreamed() | BrokerAnswered() | BrokerSnapshot():
@@ -90,8 +91,9 @@ class Progress:
                     self._asked.pop("lists", None)
                 self._told = max((*_updates(event), *((self._told,) if self._told else ())), default=None)
             case InputsAdmitted():
-                for place in event.inputs:
-                    self._admitted[place.topic] = max(place.offset, self._admitted.get(place.topic, -1))
+                for admitted in event.inputs:
+                    where = admitted.topic, admitted.partition
+                    self._admitted[where] = max(admitted.offset, self._admitted.get(where, -1))
             case TimerSet() if event.purpose in URGENT:
                 self._timers[event.timer_id] = event.order_id
             case TimerFired():
@@ -121,9 +123,9 @@ class Progress:
         """What the minute with this END still waits for; "" when nothing."""
         if self._sealed is None or self._sealed < minute:
             return f"market has not sealed {minute:%Y-%m-%d %H:%M}"
-        for topic, what in ((CLOCK.name, "the seal"), (COMMANDS.name, "a command"), (BROKER.name, "a broker message")):
-            if self._admitted.get(topic, -1) < self._reached.get(topic, -1):
-                return f"trading has not admitted {what} ({topic} offset {self._reached[topic]})"
+        for place, offset in self._reached.items():
+            if self._admitted.get(place, -1) < offset:
+                return f"trading has not admitted {KINDS[place[0]]} ({place[0]} offset {offset})"
         if self._unanswered:
             return f"{len(self._unanswered)} order(s) without an answer of the broker"
         if self._timers:

@@ -29,7 +29,7 @@ class Log:
     def add(self, topic: str, kind: type[Event] | None, epoch: int | None = None, **data: Any) -> int:
         offset = self._ends[topic] = self._ends.get(topic, -1) + 1
         event = kind.new(source="/test", subject="paper", time=M1, **data).stamped(epoch=epoch) if kind else None
-        self.progress.see(topic, offset, M1, event)
+        self.progress.see(topic, 0, offset, M1, event)
         return offset
 
     def sealed(self, minute: datetime, epoch: int | None = None) -> int:
@@ -44,7 +44,7 @@ class Log:
 
     def submitted(self) -> None:
         self.add(TRADING.name, OrderSubmitting, order_id=ORDER, client_order_id="c", attempt=1, sending=1, symbol="AAPL", side="buy", quantity=Decimal(1),
-                 position_intent="buy_to_open", expires=M2)
+                 position_intent="buy_to_open", expires=M2, price=Decimal(1))
 
 
 def settled(minute: datetime = M1) -> Log:

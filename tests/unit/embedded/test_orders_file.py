@@ -1,10 +1,12 @@
 """The file of trades for a lockstep run."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from deploy.embedded.driver import BadOrders, main, read_orders
+from deploy.embedded.driver import main
+from deploy.embedded.script import BadOrders, read_script
 
 LINE = '{"at": "2019-02-11T14:35:00Z", "symbol": "AAPL", "side": "buy", "quantity": 10.5, "key": "any-1"}'
 
@@ -12,7 +14,7 @@ LINE = '{"at": "2019-02-11T14:35:00Z", "symbol": "AAPL", "side": "buy", "quantit
 def test_trades_come_in_the_order_of_their_time_and_then_of_the_file(tmp_path: Path):
     file = tmp_path / "orders"
     file.write_text("\n".join([LINE.replace("14:35", "14:36"), LINE.replace("any-1", "b"), "", LINE.replace("any-1", "a")]))
-    assert [asked.key for asked in read_orders(file)] == ["b", "a", "any-1"]
+    assert [asked.key for asked in read_script(file)] == ["b", "a", "any-1"]
 
 
 @pytest.mark.parametrize("wrong", ["{", LINE.replace("AAPL", "aapl"), LINE.replace("10.5", "-1"), LINE.replace("10.5", '"ten"'), LINE.replace("Z", ""),
@@ -21,6 +23,14 @@ def test_a_wrong_line_is_named_with_an_example_of_a_right_one(tmp_path: Path, wr
     file = tmp_path / "orders"
     file.write_text(f"{LINE}\n{wrong}\n")
     with pytest.raises(BadOrders, match=r"line 2: .*a line is"):
-        read_orders(file)
+        read_script(file)
     assert main(["--orders", str(file)]) == 2
     assert "line 2" in capsys.readouterr().err
+
+
+def test_signals_and_other_commands_are_lines_too(tmp_path: Path):
+    file = tmp_path / "orders"
+    file.write_text('{"at": "2019-02-11T14:35:00Z", "signal": "AAPL", "entry": 170.1, "stop": 168, "target": 175, "confidence": 0.8}\n'
+                    '{"at": "2019-02-11T14:36:00Z", "command": "mode.change_requested", "mode": "autonomous", "key": "m-1"}\n')
+    signal, mode = (line.make("paper", line.at, timedelta(seconds=60)) for line in read_script(file))
+    assert (signal.type, signal.subject, mode.type, mode.subject) == ("signal.raised.v1", "AAPL", "mode.change_requested.v1", "paper")
