@@ -12,12 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from schemas import codec
 from schemas.commands import LimitsChangeRequested
 from schemas.risk import RiskParameters
-from schemas.topics import COMMANDS
-from streams.log import EventLog, LogUnavailable, Message, Refused, Unknown
-from streams.risk.parameters import LONGEST, BadParameters, read, render
+from streams.log import LogUnavailable
+from streams.risk.parameters import LONGEST, BadParameters, changed, put, read, render
 
 NAME = "risk_parameters.yaml"
 SOURCE = "/catalyst/risk-file"
@@ -50,30 +48,15 @@ class Seen:
     trouble: str = ""
 
 
-async def watch(home: Path, account: str, log: EventLog, *, complain: Callable[[str], None], clock: Callable[[], datetime],
-                sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-    """Put the default file there when there is none, then watch it until cancelled. A home that cannot be written is a complaint, no reason to stop."""
-    async def publish(command: LimitsChangeRequested) -> None:
-        wire = command.stamped(recordedtime=clock())
-        match await log.append(COMMANDS.name, [Message(account, codec.encode(wire), codec.headers(wire))]):
-            case Unknown(cause):
-                raise LogUnavailable(cause)     # appended again with the next look: it is the same command
-            case Refused(cause):
-                raise RuntimeError(f"{COMMANDS.name} will never take a change of limits: {cause}")
-
-    try:
-        ensure(home)
-    except OSError as error:
-        complain(f"{path_of(home)}: the default file cannot be put there: {error.strerror}. The parameters in force stay; `catalyst limits set` changes them.")
-    await ParametersFile(path_of(home), account, publish, complain, clock, sleep).run()
-
-
 @dataclass(slots=True)
 class ParametersFile:
     """`publish` puts the command on the log; where it raises LogUnavailable, the next look tries again. `complain` gets a sentence a mistake, once.
 
     A file is acted on when two looks in a row saw the same, so that half of a save is not taken for the whole. The first time the command says `start`:
     an account that never had parameters takes them as they are.
+
+    `in_force` gives the parameters that hold now, None while that is not known yet: then the file waits, and a file that says just what holds asks for
+    nothing. Without it everything is asked, and the account says what was so already.
     """
 
     path: Path
@@ -83,6 +66,7 @@ class ParametersFile:
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     origin: Literal["start", "file"] = "start"
+    in_force: Callable[[], RiskParameters | None] | None = None
     _last: Seen | None = field(default=None, init=False)
     _done: Seen | None = field(default=None, init=False)
 
@@ -106,12 +90,24 @@ class ParametersFile:
             for line in str(mistake).splitlines():
                 self.complain(f"{self.path} {line}. Nothing was changed; correct the file and save it again.")
         else:
-            try:
-                await self.publish(asked)
-            except LogUnavailable:
+            if not await self._asked(asked):
                 return              # not done: the next look sees the same file and tries again
             self.origin = "file"
         self._done = seen
+
+    async def _asked(self, command: LimitsChangeRequested) -> bool:
+        """Whether the file is dealt with."""
+        if self.in_force is not None:
+            now = self.in_force()
+            if now is None:
+                return False
+            if not changed(now, put(now, command.changes)):
+                return True
+        try:
+            await self.publish(command)
+        except LogUnavailable:
+            return False
+        return True
 
     def command(self, seen: Seen) -> LimitsChangeRequested:
         """What this save asks for. The same save is the same command after a restart too; the same content saved again later is a new one, or to go back

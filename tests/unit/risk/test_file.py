@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas import codec
 from schemas.commands import LimitsChangeRequested
 from schemas.risk import RiskParameters
-from schemas.topics import COMMANDS
 from streams.log import LogUnavailable
-from streams.log.memory import Fate, MemoryLog
-from streams.risk.file import ParametersFile, ensure, path_of, watch
+from streams.risk.file import ParametersFile, ensure
 from streams.risk.parameters import change, put, render
 
 NOW = datetime(2026, 3, 16, 15, 0, tzinfo=UTC)
@@ -146,31 +143,17 @@ async def test_it_looks_once_a_second_until_it_is_cancelled(desk: Desk):
     assert slept == [1.0] * 3 and len(desk.asked) == 1
 
 
-async def watched(home: Path, log: MemoryLog, looks: int) -> list[str]:
-    """The role's watch, cancelled after so many looks; what it complained of."""
-    told: list[str] = []
-    left = iter(range(looks - 1))
-
-    async def sleep(seconds: float) -> None:
-        if next(left, None) is None:
-            raise asyncio.CancelledError
-
-    with pytest.raises(asyncio.CancelledError):
-        await watch(home, "paper", log, complain=told.append, clock=lambda: NOW, sleep=sleep)
-    return told
-
-
-async def test_the_watch_puts_the_command_on_the_log_under_the_account_and_again_when_nobody_knows_whether_it_is_there(tmp_path: Path):
-    log = MemoryLog(clock=lambda: NOW)
-    log.fates.append(Fate.UNANSWERED)
-    assert await watched(tmp_path, log, looks=4) == []
-    records = await log.last(COMMANDS.name, log.partition_of(COMMANDS.name, "paper"), 5)
-    assert [record.key for record in records] == ["paper", "paper"]
-    first, again = (codec.decode(record.value) for record in records)
-    assert isinstance(first, LimitsChangeRequested) and first.id == again.id and first.recordedtime == NOW
-
-
-async def test_a_home_that_cannot_be_written_is_complained_of(tmp_path: Path):
-    (tmp_path / "config").write_text("a file where the folder should be")
-    told = await watched(tmp_path, MemoryLog(clock=lambda: NOW), looks=3)
-    assert len(told) == 2 and all(line.startswith(str(path_of(tmp_path))) for line in told)
+async def test_a_file_that_says_just_what_holds_asks_for_nothing_and_waits_until_that_is_known(desk: Desk):
+    holds: list[RiskParameters | None] = [None]
+    desk.file.in_force = lambda: holds[0]
+    await desk.look()
+    assert desk.asked == []
+    holds[0] = put(RiskParameters(), [("daily_loss", "1500")])
+    await desk.look()
+    assert [asked.origin for asked in desk.asked] == ["start"]
+    desk.save("daily_loss: 1500.00\n")
+    await desk.look()
+    assert len(desk.asked) == 1
+    desk.save("daily_loss: 1400\n")
+    await desk.look()
+    assert desk.asked[1].changes == (("daily_loss", "1400"),)
