@@ -16,12 +16,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .exchange import Exchange, OutOfStep
+from .exchange import Exchange, OutOfStep, Pace
 from .feed import rfc3339
 from .params import time_of, whole
 from .refusals import Refusal
 from .sessions import new_york_day, session_on
-from .stream import Streams
+from .stream import POLICIES, Streams
+from .words import read_object
 
 LONGEST_WAIT = 60.0     # real seconds of a long poll
 
@@ -35,6 +36,9 @@ class ControlPlane:
     def routes(self) -> list[Route]:
         return [
             Route("/_sim/clock", self.clock, methods=["GET"]),
+            Route("/_sim/clock", self.set_clock, methods=["POST"]),
+            Route("/_sim/pace", self.set_pace, methods=["POST"]),
+            Route("/_sim/settings", self.set_up, methods=["PATCH"]),
             Route("/_sim/advance", self.advance, methods=["POST"]),
             Route("/_sim/minutes", self.minutes, methods=["GET"]),
             Route("/_sim/feed", self.feed, methods=["GET"]),
@@ -50,6 +54,39 @@ class ControlPlane:
             "last_update_id": state.last_update_id, "updates": state.updates,
             "last_update_at": None if state.last_update_at is None else rfc3339(state.last_update_at),
         })
+
+    async def set_clock(self, request: Request) -> Response:
+        """Let every minute happen up to the one that ends at `to` or holds it; in lockstep, and never backwards."""
+        try:
+            to = _moment((await read_object(request))["to"])
+        except (ValueError, TypeError, KeyError):
+            raise Refusal("malformed_body") from None
+        exchange, feed = self._exchange, self._exchange.feed
+        if to < exchange.state.now:
+            return JSONResponse({"message": f"time does not go back: it is {rfc3339(exchange.state.now)} already"}, status_code=409)
+        if (minutes := feed.ended_by(to) - exchange.state.minutes_done) > 0:
+            try:
+                exchange.advance(exchange.state.minute, minutes)
+            except OutOfStep as error:
+                return JSONResponse({"message": str(error)}, status_code=409)
+        return await self.clock(request)
+
+    async def set_pace(self, request: Request) -> Response:
+        """`{"mode": "paced", "speed": 60}` lets time run, sixty times real time; `{"mode": "lockstep"}` is a pause."""
+        body = await read_object(request)
+        mode, speed = body.get("mode", "paced"), body.get("speed", self._exchange.pace.speed)
+        if mode not in ("paced", "lockstep") or isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed < 1e12:
+            raise Refusal("invalid", field="mode or speed", value=f"{mode}, {speed}")
+        self._exchange.set_pace(Pace(mode, float(speed)))
+        return await self.clock(request)
+
+    async def set_up(self, request: Request) -> Response:
+        """How a second connection to the trade updates is taken: `{"second_connection": "replace"}` or `"refuse"`."""
+        policy = (await read_object(request)).get("second_connection")
+        if policy not in POLICIES:
+            raise Refusal("invalid", field="second_connection", value=policy)
+        self._streams.second_connection = policy
+        return JSONResponse({"second_connection": policy})
 
     async def advance(self, request: Request) -> Response:
         """Make the minute behind `after` happen, once, however often it is asked for; or several of them, `minutes`, at a stroke."""

@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from typing import Any
+from uuid import uuid5
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from .book import NAMESPACE
+from .events import DividendPaid, SplitHappened
+from .exchange import Action, Exchange
 from .params import Query, day_of, symbols_of, whole
 from .refusals import Refusal
+from .sessions import new_york_day
 
 MOST = 1_000
 
 
 class CorporateActions:
-    """The endpoint, and what it tells of: this process's own memory, as far as splits and dividends are told of by date."""
+    """The endpoint of one exchange."""
 
-    def __init__(self) -> None:
-        self._rows: list[tuple[str, date, Mapping[str, Any]]] = []      # kind (forward_splits), ex date, as it is written
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     def routes(self) -> list[Route]:
         return [Route("/v1/corporate-actions", self.page, methods=["GET"])]
-
-    def add(self, kind: str, day: date, **fields: Any) -> None:
-        """Tell of an action of a kind (forward_splits, reverse_splits, cash_dividends) with its ex date."""
-        days = dict.fromkeys(("process_date", "ex_date", "record_date", "payable_date"), day.isoformat())
-        self._rows.append((kind, day, {"id": f"00000000-0000-4000-8000-{len(self._rows) + 1:012d}", **fields, **days}))
 
     async def page(self, request: Request) -> Response:
         """By kind, oldest first; `start` and `end` are days, inclusive."""
         query = request.query_params
         symbols, kinds, limit = set(symbols_of(query)), _kinds(query), whole(query, "limit", 100, MOST)
         first, last, place = day_of(query, "start") or date.min, day_of(query, "end") or date.max, _place(query)
-        found = [(kind, row) for kind, day, row in self._rows
-                 if first <= day <= last and (not symbols or row["symbol"] in symbols) and (not kinds or kind in kinds)]
-        shown: dict[str, list[Mapping[str, Any]]] = {}
+        found = [(kind, row) for kind, row in map(_row, self._exchange.actions())
+                 if first.isoformat() <= row["ex_date"] <= last.isoformat() and (not symbols or row["symbol"] in symbols) and (not kinds or kind in kinds)]
+        shown: dict[str, list[dict[str, Any]]] = {}
         for kind, row in found[place:place + limit]:
             shown.setdefault(kind, []).append(row)
         return JSONResponse({"corporate_actions": shown, "next_page_token": str(place + limit) if len(found) > place + limit else None})
+
+
+def _row(it: Action) -> tuple[str, dict[str, Any]]:
+    """Its kind in the plural, and how it is written; everything of an action happens on one day here."""
+    event, day = it.event, new_york_day(it.event.at).isoformat()
+    days = {"process_date": day, "ex_date": day, "record_date": day, "payable_date": day}
+    if isinstance(event, DividendPaid):
+        paid = {"rate": float(event.amount), "special": False, "foreign": False}
+        return "cash_dividends", {"id": _id(event), "symbol": event.symbol, "cusip": "", **paid, **days}
+    rates = {"new_rate": float(event.ratio), "old_rate": 1.0} if event.ratio >= 1 else {"new_rate": 1.0, "old_rate": float(1 / event.ratio)}
+    if event.ratio >= 1:
+        return "forward_splits", {"id": _id(event), "symbol": event.symbol, "cusip": "", **rates, **days}
+    return "reverse_splits", {"id": _id(event), "symbol": event.symbol, "old_cusip": "", "new_cusip": "", **rates, **days}
+
+
+def _id(event: DividendPaid | SplitHappened) -> str:
+    return str(uuid5(NAMESPACE, f"action:{event.symbol}:{event.at.isoformat()}"))
 
 
 def _kinds(query: Query) -> set[str]:

@@ -7,6 +7,7 @@ evolve, tell the listeners. Nothing is awaited in between, so there is one order
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -14,11 +15,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from .bell import Bell
 from .book import Fill, Rules, State
-from .events import Advance, AssetChanged, Event, MinuteHappened, OrderEnded, OrderFilled, OrderMoved, OrderReceived
+from .events import (
+    Advance,
+    AssetChanged,
+    DividendPaid,
+    Event,
+    MinuteHappened,
+    OrderEnded,
+    OrderFilled,
+    OrderMoved,
+    OrderReceived,
+    SplitHappened,
+)
 from .feed import MINUTE, Bar, Feed, rfc3339
 from .journal import Journal, JournalFull, encode
 from .refusals import Refusal
@@ -42,6 +54,21 @@ class OutOfStep(Exception):
     """An advance names a minute the exchange has not reached, or the exchange is not in lockstep."""
 
 
+class Update(NamedTuple):
+    """One trade update: its ULID, when it was, and the JSON that both roads of the stream send."""
+
+    id: str
+    at: datetime
+    data: bytes
+
+
+class Action(NamedTuple):
+    """A split or a dividend, and the shares held when it happened."""
+
+    event: SplitHappened | DividendPaid
+    held: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How time passes: in lockstep it stands until it is advanced, paced it runs `speed` times as fast as real time."""
@@ -60,9 +87,12 @@ class Exchange:
         self.on_asset: set[Listener] = set()        # called with each Asset that has changed, as after a halt
         self._journal = journal
         self.moved = Bell()                         # rings when a minute has happened, and when the exchange closes
+        self._repaced = Bell()
         self._tick = 0.0                            # monotonic second at which the last minute happened
         self.closing = False
         self._fills: list[Fill] = []
+        self._updates: list[Update] = []
+        self._actions: list[Action] = []
         self._equity: list[tuple[datetime, Decimal]] = []       # of every minute but the last
         self.venue = Venue(rules, seed, feed.symbols, feed.start(0), self._keep, self._tell)
         for event in journal.replay(self._bars_of):
@@ -106,6 +136,14 @@ class Exchange:
         """Every trade so far, oldest first: what activities are made of. Not to be changed."""
         return self._fills
 
+    def updates(self) -> Sequence[Update]:
+        """Every trade update so far, oldest first. Not to be changed."""
+        return self._updates
+
+    def actions(self) -> Sequence[Action]:
+        """Every split and dividend so far, oldest first. Not to be changed."""
+        return self._actions
+
     def equity_history(self) -> list[tuple[datetime, Decimal]]:
         """The end of every finished minute and the account's equity in USD at its closes, with all that was traded before the next
         minute; oldest first. The last entry is the account as it is now."""
@@ -135,16 +173,26 @@ class Exchange:
     async def run(self) -> None:
         """Let the minutes happen by themselves until the feed ends; closed hours take one simulated minute."""
         self._tick = time.monotonic()
-        while not self.finished and not self.closing:
+        while not self.finished and not self.closing and self.pace.mode == "paced":
             due = self._tick + self._wait().total_seconds() / self.pace.speed
             if (pause := due - time.monotonic()) > 0:
-                await asyncio.sleep(pause)
+                await self._repaced.wait(pause)
             else:
                 await asyncio.sleep(0)              # at any speed clients get their turn
-            if self.closing:
-                return
+            if time.monotonic() < due or self.closing or self.pace.mode != "paced":
+                continue                            # woken early: the pace is another one, or the exchange closes
             self._next_minute()
             self._tick = max(due, time.monotonic() - 1)     # keeps the pace on average, without a rush after a long stop
+
+    async def live(self) -> None:
+        """Run whenever the pace says so, until the exchange closes; its task belongs to the server."""
+        while not self.closing:
+            await (self.run() if self.pace.mode == "paced" and not self.finished else self._repaced.wait(3600))
+
+    def set_pace(self, pace: Pace) -> None:
+        """From here on time passes like this; in lockstep it stands at the last thing that happened."""
+        self.pace, self._tick = pace, time.monotonic()
+        self._repaced.ring()
 
     def _wait(self) -> timedelta:
         """From the last minute to the end of the next."""
@@ -185,8 +233,13 @@ class Exchange:
             case OrderReceived() | OrderMoved() | OrderFilled() | OrderEnded():
                 if isinstance(event, OrderFilled):
                     self._fills.append(Fill.of(state.orders[event.order_id], event.execution))
-                if self.on_update:
-                    _call(self.on_update, trade_update(state, event))
+                update = trade_update(state, event)
+                data = json.dumps(update["data"], separators=(",", ":")).encode()
+                self._updates.append(Update(update["data"]["event_id"], event.at, data))
+                _call(self.on_update, update)
+            case SplitHappened(symbol=symbol) | DividendPaid(symbol=symbol):
+                held = before.positions.get(symbol)
+                self._actions.append(Action(event, held.qty if held else Decimal(0)))
             case _:
                 pass
 
@@ -194,6 +247,7 @@ class Exchange:
         """Let waiting clients go; the journal stays open until the process ends."""
         self.closing = True
         self.moved.ring()
+        self._repaced.ring()
 
     def _bars_of(self, end: datetime) -> tuple[Bar, ...]:
         index = self.feed.index_of(end)

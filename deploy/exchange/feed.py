@@ -138,6 +138,10 @@ class Feed:
         index = bisect_left(self._minutes, minute)
         return index if index < len(self) and self.end(index) == end else None
 
+    def ended_by(self, moment: datetime) -> int:
+        """How many minutes have ended at a moment."""
+        return bisect_right(self._minutes, int(moment.timestamp()) // 60 - 1)
+
     def count(self, index: int) -> int:
         return int(self._first_row[index + 1] - self._first_row[index])
 

@@ -6,7 +6,6 @@ Nothing is decided here. Parameters and paging are Alpaca's; what cannot be serv
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 from uuid import UUID
 
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from .listing import Wanted, listed
 from .orders import read_body
 from .params import Query, choice, day_of, flag, positive, symbols_of, time_of, uuid_of, whole
 from .refusals import Refusal
-from .sessions import FIRST_DAY, LAST_DAY, NEW_YORK, is_open, new_york_day, next_close, next_open, sessions_from
+from .sessions import FIRST_DAY, LAST_DAY, NEW_YORK, is_open, next_close, next_open, sessions_from
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -36,8 +35,6 @@ class TradingApi:
             ("GET", "/v2/account", self.account),
             ("GET", "/v2/account/configurations", self.configurations),
             ("PATCH", "/v2/account/configurations", self.configure),
-            ("GET", "/v2/account/activities/{kind}", self.activities),
-            ("GET", "/v2/account/activities", self.activities),
             ("GET", "/v2/clock", self.clock),
             ("GET", "/v2/calendar", self.calendar),
             ("GET", "/v2/assets", self.assets),
@@ -166,28 +163,5 @@ class TradingApi:
 
     async def cancel_all(self, request: Request) -> Response:
         return JSONResponse(self._exchange.venue.cancel_all(self._exchange.now()), status_code=207)
-
-    # activities
-
-    async def activities(self, request: Request) -> Response:
-        """Fills, newest first unless asked otherwise; `page_token` is the id of the last row of the page before."""
-        query = request.query_params
-        kinds = request.path_params.get("kind") or query.get("activity_types", "FILL")
-        size, newest_first = whole(query, "page_size", 100, 100), choice(query, "direction", "desc", "asc") == "desc"
-        after, until, day = time_of(query, "after"), time_of(query, "until"), day_of(query, "date")
-        fills = sorted(((trade, it) for it in self._exchange.state.orders.values() for trade in it.executions),
-                       key=lambda pair: pair[0].at, reverse=newest_first)
-        rows: list[dict[str, Any]] = [
-            wire.fill_activity(it, trade) for trade, it in fills
-            if (after is None or trade.at > after) and (until is None or trade.at < until)
-            and (day is None or new_york_day(trade.at) == day) and "FILL" in kinds.split(",")
-        ]
-        token = query.get("page_token", "")
-        if token:
-            places = [place for place, row in enumerate(rows) if row["id"] == token]
-            if not places:
-                raise Refusal("invalid", field="page_token", value=token)
-            rows = rows[places[0] + 1:]
-        return JSONResponse(rows[:size])
 
 

@@ -20,6 +20,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .access import Access
+from .account_control import AccountControl
+from .activities import Activities
 from .control import ControlPlane
 from .corporate import CorporateActions
 from .exchange import Exchange
@@ -35,6 +37,7 @@ from .refusals import Refusal
 from .rest import TradingApi
 from .screener import Screener
 from .stream import Streams
+from .trade_events import TradeEvents
 
 KEEP_ALIVE = 3600       # s; a pooled connection that the server closed first would turn a POST into an unknown outcome
 GRACE = 2               # s for requests that are under way when the process is told to end
@@ -110,8 +113,11 @@ def application(exchange: Exchange, access: Access, connections: Connections, se
     streams = Streams(exchange, access, faults, connections.drop, settings.slow_client)
     streams.second_connection = settings.second_connection
     data = MarketData(exchange)
-    rooms = (TradingApi(exchange), data, Screener(exchange, data), CorporateActions(), News(exchange, streams.market, settings.news),
-             ControlPlane(exchange, streams), Pushes(exchange, streams.market, data), FaultControl(faults, streams), streams)
+    pushes = Pushes(exchange, streams.market, data)
+    events = TradeEvents(exchange)
+    rooms = (TradingApi(exchange), Activities(exchange), events, data, Screener(exchange, data), CorporateActions(exchange),
+             News(exchange, streams.market, settings.news), ControlPlane(exchange, streams), AccountControl(exchange, pushes), pushes,
+             FaultControl(faults, streams), streams)
     app = Starlette(
         routes=[*(route for room in rooms for route in room.routes()), Route("/health", health)],
         exception_handlers={Refusal: _on_refusal, HTTPException: _on_no_endpoint, Exception: _on_error},
@@ -121,7 +127,7 @@ def application(exchange: Exchange, access: Access, connections: Connections, se
         app.add_middleware(Budget, limit=settings.rate_limit, seconds=60 / exchange.pace.speed)
     app.add_middleware(Guard, access=access)
     app.add_middleware(Line, faults=faults, drop=connections.drop, told=streams.told)
-    app.state.streams = streams
+    app.state.rooms = (streams, events)
     return app
 
 
@@ -154,14 +160,14 @@ async def serve(exchange: Exchange, access: Access, listener: socket.socket, rea
 
     def stop() -> None:
         exchange.close()
-        app.state.streams.close()
+        for room in app.state.rooms:
+            room.close()
         server.should_exit = True
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as tasks:
-        pacing = tasks.create_task(exchange.run()) if exchange.pace.mode == "paced" else None
+        pacing = tasks.create_task(exchange.live())
         await server.serve(sockets=[listener])
-        if pacing is not None:
-            pacing.cancel()
+        pacing.cancel()

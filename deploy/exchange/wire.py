@@ -13,7 +13,7 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 
 from . import margin
-from .book import ZERO, Asset, Configurations, Execution, Order, Position, State, asset_id
+from .book import ZERO, Asset, Configurations, Order, Position, State, asset_id
 from .daytrading import MOST, day_trades
 from .events import OrderEnded, OrderEvent, OrderFilled, OrderMoved, OrderReceived
 from .feed import Bar, rfc3339
@@ -132,18 +132,6 @@ def asset(it: Asset) -> dict[str, Any]:
         "tradable": it.tradable, "marginable": it.marginable, "shortable": it.shortable, "easy_to_borrow": easy and it.shortable,
         "borrow_status": it.borrow_status, "fractionable": it.fractionable, "maintenance_margin_requirement": 30,
         "margin_requirement_long": "30", "margin_requirement_short": "30", "attributes": [],
-    }
-
-
-def fill_activity(it: Order, trade: Execution) -> dict[str, Any]:
-    """A row of /v2/account/activities/FILL. Its id begins with New York time, as Alpaca's does: never parse a time from it."""
-    stamp = trade.at.astimezone(NEW_YORK).strftime("%Y%m%d%H%M%S%f")[:17]
-    done = trade.cumulative == it.qty
-    return {
-        "id": f"{stamp}::{trade.id}", "activity_type": "FILL", "transaction_time": rfc3339(trade.at),
-        "type": "fill" if done else "partial_fill", "price": number(trade.price), "qty": number(trade.qty), "side": it.side,
-        "symbol": it.symbol, "leaves_qty": number(it.qty - trade.cumulative), "order_id": str(it.id), "cum_qty": number(trade.cumulative),
-        "order_status": "filled" if done else "partially_filled",
     }
 
 

@@ -1,4 +1,4 @@
-"""What a websocket client says: a JSON or a MessagePack object, in a text or a binary frame."""
+"""What a client says: a JSON or a MessagePack object in a frame of a websocket, a JSON object in the body of a request."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
+from starlette.requests import Request
+
+from .refusals import Refusal
 
 
 def read_words(content: bytes) -> dict[str, Any] | None:
@@ -18,3 +21,14 @@ def read_words(content: bytes) -> dict[str, Any] | None:
         if isinstance(message, dict):
             return message
     return None
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """The JSON object of a request's body; raises Refusal("malformed_body") when it is none."""
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise Refusal("malformed_body") from None
+    if not isinstance(body, dict):
+        raise Refusal("malformed_body")
+    return body

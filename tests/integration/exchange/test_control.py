@@ -5,7 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import pytest
+from websockets.exceptions import InvalidStatus
+
 from tests.integration.exchange.conftest import ExchangeProcess, Start
+from tests.integration.exchange.sockets import BUY, answer, call, listen, listener, subscriber
 
 
 def test_a_minute_happens_only_when_it_is_asked_for_and_once(exchange: ExchangeProcess) -> None:
@@ -96,3 +100,60 @@ def test_sigterm_ends_it_in_order_even_with_a_client_that_waits(exchange: Exchan
         code, said = exchange.stop()
         assert (code, said) == (0, "")
         assert waiting.result() == {"minutes": [], "finished": False}
+
+
+def test_the_clock_is_set_forward_and_never_back(exchange: ExchangeProcess) -> None:
+    assert exchange.call("POST", "/_sim/clock", {"to": "2025-03-03T15:00:30Z"})[1]["minute"] == "2025-03-03T15:00:00Z"
+    assert exchange.call("POST", "/_sim/clock", {"to": "2025-03-03T15:00:30Z"})[1]["minutes_done"] == 30
+    status, body = exchange.call("POST", "/_sim/clock", {"to": "2025-03-03T14:00:00Z"})
+    assert (status, body["message"]) == (409, "time does not go back: it is 2025-03-03T15:00:00Z already")
+    assert exchange.call("POST", "/_sim/clock", {"to": "soon"})[0] == 400
+
+
+def test_time_is_let_run_and_stopped_again(exchange: ExchangeProcess) -> None:
+    exchange.advance()
+    running = exchange.call("POST", "/_sim/pace", {"mode": "paced", "speed": 6000})[1]
+    assert (running["mode"], running["speed"]) == ("paced", 6000)
+    assert len(exchange.sim("minutes", after=running["minute"], wait=20)["minutes"]) >= 1
+    stopped = exchange.call("POST", "/_sim/pace", {"mode": "lockstep"})[1]
+    assert exchange.advance()["minute"] > stopped["minute"]
+    assert exchange.sim("clock")["minutes_done"] == stopped["minutes_done"] + 1
+    assert exchange.call("POST", "/_sim/pace", {"speed": 0})[0] == 422
+
+
+async def test_a_halt_is_told_and_nothing_fills_until_it_ends(exchange: ExchangeProcess) -> None:
+    await call(exchange.advance)
+    async with subscriber(exchange, statuses=["*"]) as socket:
+        status, asset = await call(exchange.call, "POST", "/_sim/halt", {"symbol": "AAPL"})
+        assert (status, asset["halted"]) == (201, True)
+        assert [(it["T"], it["S"], it["sc"], it["rc"]) for it in await answer(socket)] == [("s", "AAPL", "H", "T1")]
+        placed = (await call(exchange.call, "POST", "/v2/orders", BUY))[1]
+        await call(exchange.advance)
+        assert (await call(exchange.call, "GET", f"/v2/orders/{placed['id']}"))[1]["filled_qty"] == "0"
+        await call(exchange.call, "POST", "/_sim/resume", {"symbol": "AAPL"})
+        assert [(it["S"], it["sc"]) for it in await answer(socket)] == [("AAPL", "T")]
+        await call(exchange.advance)
+        assert (await call(exchange.call, "GET", f"/v2/orders/{placed['id']}"))[1]["status"] == "filled"
+
+
+def test_an_asset_changes_for_good_and_an_order_gets_any_status(exchange: ExchangeProcess) -> None:
+    changed = exchange.call("POST", "/_sim/asset", {"symbol": "AAPL", "borrow_status": "hard_to_borrow", "fractionable": False})[1]
+    exchange.kill()
+    exchange.start()
+    asset = exchange.trading(raw=True).get_asset("AAPL")
+    assert (asset["borrow_status"], asset["fractionable"]) == ("hard_to_borrow", False)
+    assert {**asset, "halted": False} == changed
+    assert exchange.call("POST", "/_sim/asset", {"symbol": "AAPL", "colour": "red"})[0] == 422
+    exchange.advance(390)
+    placed = exchange.call("POST", "/v2/orders", BUY)[1]
+    assert exchange.call("POST", "/_sim/order", {"id": placed["id"], "status": "suspended"})[1]["status"] == "suspended"
+
+
+async def test_a_second_connection_can_be_refused(exchange: ExchangeProcess) -> None:
+    assert exchange.call("PATCH", "/_sim/settings", {"second_connection": "refuse"})[0] == 200
+    async with listener(exchange) as first:
+        with pytest.raises(InvalidStatus) as refused:
+            async with listener(exchange):
+                pass
+        assert refused.value.response.status_code == 429
+        await listen(first)
