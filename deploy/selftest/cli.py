@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 import time
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ def selftest(trade: bool, live: bool, as_json_: bool) -> None:
     """Ask the running stack six questions, in under 30 seconds: health, data, signal, orchestration, direct execution, end to end."""
     here = settings.load()
     clock = partial(datetime.now, UTC)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)       # what is said below says it once
     began = time.perf_counter()
 
     def told(result: Result) -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 it is so, 1 the account refused, 3 it could not be asked or has no
 
 import asyncio
 import getpass
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -144,6 +145,8 @@ def _ask(kind: type[Event], given: dict[str, Any], **data: Any) -> None:
 
 def _with_log(work: Callable[[EventLog], Awaitable[T]]) -> T:
     here = settings.load()
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)       # what is said below says it once
 
     async def run() -> T:
         log = KafkaLog(here.kafka, namespace=here.namespace)

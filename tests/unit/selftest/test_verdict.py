@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from deploy.selftest.phases import PHASES, Around
 from deploy.selftest.verdict import Finding, Health, Market, Result, as_json, failed, judge_health, judge_market, line, no_order, no_trade
 from schemas.settings import Settings
 from streams.log.memory import MemoryLog
+from streams.role import PORTS
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 SIMULATED = Settings(sim_url="http://127.0.0.1:1", broker_url="http://127.0.0.1:1")
@@ -75,6 +77,13 @@ def test_all_phases_together_end_within_thirty_seconds():
     assert [name for name, _, _ in PHASES] == ["health", "data", "signal", "orchestration", "direct execution", "end to end"]
 
 
+@pytest.fixture
+def unused_ports(tmp_path: Path) -> None:
+    """A home whose roles were said to be where nobody is."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "ports.json").write_text(json.dumps({f"{role} health": 1 for role in PORTS}))
+
+
 def around() -> Around:
     return Around(PAPER, MemoryLog(clock=lambda: NOW), "selftest-1", trade=False, live=False, clock=lambda: NOW)
 
@@ -108,6 +117,17 @@ def test_what_is_not_filled_is_a_failure_except_a_no_of_risk(answer: dict[str, A
     found = phases._not_filled(answer, side, "AAPL")
     assert (found.verdict if found else None) == verdict
     assert side == "buy" or "still held" in found.advice
+
+
+async def test_without_a_stack_every_phase_fails_at_once_and_says_what_to_do(tmp_path, unused_ports):
+    away = "http://127.0.0.1:1"
+    settings = Settings(home=tmp_path, kafka="127.0.0.1:1", broker_url=away, sim_url=away, database_url="postgresql://127.0.0.1:1/none", gateway_port=1)
+    told: list[Result] = []
+    results = await phases.run(settings, stamp="selftest-1", trade=False, live=False, clock=lambda: NOW, told=told.append)
+    assert told == results
+    assert [result.verdict for result in results] == ["fail"] * 5 + ["skip"]
+    assert all(result.advice for result in results)
+    assert "no answer from" in results[0].seen and "catalyst up" in results[0].advice
 
 
 def test_results_are_shown_with_the_way_out_and_as_json():
