@@ -53,17 +53,22 @@ def _moment(name: str, begun: dict[str, Any]) -> datetime:
     return datetime.fromtimestamp(0, UTC)
 
 
-async def import_journals(home: Path, account: str, publish: Callable[[EmergencyStopRequested], Awaitable[bool]]) -> list[Path]:
+async def import_journals(home: Path, account: str, publish: Callable[[EmergencyStopRequested], Awaitable[bool]],
+                          warn: Callable[[str], None] = lambda words: None) -> list[Path]:
     """Publish each journal of this account that is not imported yet, oldest first, and rename it once `publish` says that the log has it.
 
-    Stops at the first that is not acknowledged: the next call goes on there. A journal of another account is left to its own. Raises OSError.
+    Stops at the first that is not acknowledged: the next call goes on there. A journal of another account is left to its own; one that cannot be read
+    or renamed is told to `warn` and left for the next call, because a file nobody may touch must not keep an account from its work.
     """
     done = []
     for path in sorted((home / "panic").glob("*.jsonl")):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        if next((str(entry["account"]) for entry in _entries(lines) if "account" in entry), account) != account:
-            continue
-        if not await publish(command(path.name, lines, account)):
-            break
-        done.append(path.rename(path.with_name(path.name + IMPORTED)))
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            if next((str(entry["account"]) for entry in _entries(lines) if "account" in entry), account) != account:
+                continue
+            if not await publish(command(path.name, lines, account)):
+                break
+            done.append(path.rename(path.with_name(path.name + IMPORTED)))
+        except PermissionError as refused:
+            warn(f"{path}: {refused.strerror}; let the trading role read and rename it, or put it aside")
     return done

@@ -2,10 +2,12 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from streams.trading.panic_import import command
+from schemas.commands import EmergencyStopRequested
+from streams.trading.panic_import import command, import_journals
 
 NAME = "20261124T150000000000Z.jsonl"
 AT = "2026-11-24T15:00:00+00:00"
@@ -43,3 +45,25 @@ def test_the_same_journal_is_the_same_stop_however_far_it_was_read():
 
 def test_a_file_named_by_hand_is_imported_too():
     assert command("copy.jsonl", [], "paper").time == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def test_a_journal_that_cannot_be_taken_is_told_and_the_others_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "panic"
+    folder.mkdir()
+    for name in ("20261124T150000000000Z.jsonl", "20261124T160000000000Z.jsonl"):
+        (folder / name).write_text("\n".join(lines(BEGUN)))
+    read, told, published = Path.read_text, [], []
+
+    def refuse_the_first(path: Path, **how: str) -> str:
+        if path.name.startswith("20261124T15"):
+            raise PermissionError(13, "Permission denied")
+        return read(path, **how)
+
+    async def publish(stop: EmergencyStopRequested) -> bool:
+        published.append(stop.idempotency_key)
+        return True
+
+    monkeypatch.setattr(Path, "read_text", refuse_the_first)      # root may read everything
+    assert [path.name for path in await import_journals(tmp_path, "paper", publish, told.append)] == ["20261124T160000000000Z.jsonl.imported"]
+    assert published == ["20261124T160000000000Z.jsonl"]
+    assert len(told) == 1 and "Permission denied" in told[0]
