@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     return it
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, greeting: str = "") -> int:
     """Run until SIGTERM; 0 after an orderly end, UNUSABLE with one sentence on stderr when it cannot start."""
     options = parser().parse_args(arguments)
     try:
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     settings = Settings(options.slow_client, options.second_connection, options.rate_limit, articles)
     asyncio.run(serve(exchange, Access(options.key, options.secret), listener,
-                      lambda: _say(f"exchange ready on {address}", sys.stdout), settings))
+                      lambda: _say(f"exchange ready on {address}{greeting.format(http=address, ws=address.replace('http', 'ws'))}", sys.stdout), settings))
     journal.close()
     return 0
 
