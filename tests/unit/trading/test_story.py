@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from schemas import codec
+from schemas.cycle import CyclePlanned, PhaseEntered
 from schemas.envelope import Event
+from schemas.risk import LimitsSet, RiskParameters
 from schemas.topics import COMMANDS, TRADING
-from schemas.trading import AccountReady, Admitted, InputsAdmitted, LeaseTaken, LimitsSet
+from schemas.trading import AccountReady, AccountReconciled, Admitted, InputsAdmitted, LeaseTaken
 from streams.log import Message
 from streams.log.chain import Chain
 from streams.log.memory import MemoryLog
@@ -17,6 +19,11 @@ from streams.trading.audit import replay
 from streams.trading.story import Story, StoryBroken, decisions, inputs_of, torn, turns_of
 
 from .conftest import NOON, bar, request
+from .conftest import Story as Paper
+
+
+def limits(version: int) -> LimitsSet:
+    return LimitsSet.new(source="/test", subject="paper", time=NOON, version=version, parameters=RiskParameters(), changed=(), origin="start")
 
 
 class Written:
@@ -35,9 +42,8 @@ class Written:
         return self
 
     async def admitted_request(self) -> InputsAdmitted:
-        """The limits, then a request and its bar on the log, and their admission."""
-        await self.add(LimitsSet.new(source="/test", subject="paper", time=NOON, version=1, max_order_value=50_000, max_age_seconds=60),
-                       AccountReady.new(source="/test", subject="paper", time=NOON, epoch=1, open_orders=0, positions=0, differences=()))
+        """A trading day, funds and limits, then a request and its bar on the log, and their admission."""
+        await self.add(limits(version=1), *(event for event in Paper().log if isinstance(event, CyclePlanned | PhaseEntered | AccountReconciled | AccountReady)))
         places = []
         for topic, event in (("catalyst.market.bars", bar("AAPL", "100", NOON)), (COMMANDS.name, request())):
             where = await self.log.append(topic, [Message(event.subject, codec.encode(event))])
@@ -87,7 +93,7 @@ async def test_a_gap_in_the_accounts_stream_halts_it():
     written = await Written().taken()
     written.chain, lost = written.chain.stamp(request(), recordedtime=NOON, runid="test")[1], written.chain
     assert lost != written.chain
-    await written.add(LimitsSet.new(source="/test", subject="paper", time=NOON, version=1, max_order_value=1, max_age_seconds=1))
+    await written.add(limits(version=1))
     with pytest.raises(StoryBroken, match="1 records are missing"):
         await written.story()
 
@@ -96,10 +102,9 @@ async def test_what_a_writer_says_after_its_lease_is_over_means_nothing():
     written = await Written().taken()
     zombie = written.chain
     await written.taken(epoch=2)
-    message, _ = zombie.stamp(LimitsSet.new(source="/test", subject="paper", time=NOON, version=1, max_order_value=1, max_age_seconds=1),
-                              recordedtime=NOON, runid="zombie")
+    message, _ = zombie.stamp(limits(version=1), recordedtime=NOON, runid="zombie")
     await written.log.append(TRADING.name, [message])
-    assert (await written.story()).state.limits.version == 0
+    assert (await written.story()).state.version == 0
 
 
 async def test_another_decision_is_never_put_behind_a_recorded_one():
