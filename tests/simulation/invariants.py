@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
+from schemas import codec
 from schemas.commands import TradeRequested
 from schemas.envelope import Event
 from schemas.topics import BROKER, COMMANDS
-from schemas.trading import CommandRejected, OrderApproved, OrderDenied
+from schemas.trading import CommandRejected, OrderAdopted, OrderApproved, OrderDenied, OrderSubmitting, PositionAdjusted
 from streams.lease import ANSWER, VALID
 from streams.log import TopicPartition
 from streams.log.chain import Chain
-from schemas import codec
 from tests.simulation.ledger import differences
 from tests.simulation.world import ACCOUNT, Ending
+
+
+SLACK = 0.1         # loop seconds that messages are on their way meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +47,42 @@ def _readable(ending: Ending) -> Iterator[str]:
 
 
 def _one_order_an_intent(ending: Ending) -> Iterator[str]:
-    """However often it was sent: the broker took it once."""
-    by_id = {order.client_order_id: order for order in ending.ledger.state.orders.values()}
+    """However often it was sent: the broker took it once. Legs and replacements are no orders of their own."""
+    sent = {event.client_order_id: event.order_id for event in ending.ledger.events if isinstance(event, OrderSubmitting)}
     taken: Counter[object] = Counter()
-    for theirs in ending.venue.orders:
-        ours = by_id.get(theirs.client_order_id)
-        if ours is None:
-            yield f"the broker took {theirs.client_order_id}, which no intent on the log has"
-        else:
-            taken[ours.command_id] += 1
-    yield from (f"intent {command} became {count} orders at the broker" for command, count in taken.items() if count > 1)
+    for theirs in ending.brokerage.all_orders:
+        if theirs.parent_id is None and theirs.replaces is None:
+            if theirs.client_order_id not in sent:
+                yield f"the broker took {theirs.client_order_id}, which no intent on the log has"
+            taken[sent.get(theirs.client_order_id)] += 1
+    yield from (f"intent {intent} became {count} orders at the broker" for intent, count in taken.items() if intent and count > 1)
+
+
+def _explained(ending: Ending) -> Iterator[str]:
+    """Nothing at the broker was a surprise: no order taken for a stranger's, no shares that fills do not explain, none sold that were not held."""
+    yield from (f"{event.type}: {event.message}" for event in ending.ledger.events if isinstance(event, OrderAdopted | PositionAdjusted))
+    yield from (f"sold short: {words}" for words in ending.brokerage.shorted)
+
+
+def _protected(ending: Ending) -> Iterator[str]:
+    """Time in which something was broken, or had just been, does not count: nobody can place a stop at a broker that does not answer."""
+    allowed = float(ending.ledger.state.parameters.naked_seconds) / ending.plan.speed + SLACK
+    for naked in ending.brokerage.naked:
+        bare = naked.ended - naked.began - sum(max(0.0, min(naked.ended, end) - max(naked.began, begin)) for begin, end in ending.trouble)
+        if bare > allowed:
+            yield f"{naked.symbol} had shares without a stop from {naked.began:.3f} to {naked.ended:.3f}: {bare * ending.plan.speed:.1f} market s of it untroubled"
+    yield from (f"{symbol} has shares without a stop at the end" for symbol in ending.brokerage.bare)
+    yield from (f"orphans at the end: {words}" for words in ending.brokerage.orphans)
 
 
 def _same_books(ending: Ending) -> Iterator[str]:
-    yield from differences(ending.ledger, ending.venue)
+    yield from differences(ending.ledger, ending.brokerage)
 
 
 def _same_positions(ending: Ending) -> Iterator[str]:
-    theirs = ending.venue.positions
+    theirs = ending.brokerage.held
     ours = {symbol: holding.quantity for symbol, holding in ending.ledger.state.holdings.items() if holding.quantity}
-    read = ending.ledger.rows().positions
+    read = ending.ledger.rows.positions
     if not theirs == ours == read:
         yield f"broker {_shares(theirs)}; log {_shares(ours)}; read model {_shares(read)}"
 
@@ -73,7 +92,7 @@ def _shares(positions: dict[str, Decimal]) -> str:
 
 
 def _same_rows(ending: Ending) -> Iterator[str]:
-    rows = ending.ledger.rows().orders
+    rows = ending.ledger.rows.orders
     for order in ending.ledger.state.orders.values():
         row = rows.get(order.order_id)
         if row is None:
@@ -131,8 +150,7 @@ def _replays(ending: Ending) -> Iterator[str]:
 
 def _rested(ending: Ending) -> Iterator[str]:
     if not ending.rested and not ending.ledger.broken:
-        states = [f"{order.client_order_id} {order.state}" for order in ending.ledger.state.orders.values() if order.is_open]
-        yield f"a minute after the last fault things still move: ready={ending.ledger.state.ready}; open: {', '.join(states) or 'nothing'}"
+        yield f"a minute after the last fault: {'; '.join(ending.ledger.unsettled(ending.brokerage)) or 'orders still move'}"
 
 
 INVARIANTS = (
@@ -144,6 +162,8 @@ INVARIANTS = (
     Invariant("nothing is sent after its time", _never_late),
     Invariant("it comes to rest", _rested),
     Invariant("broker and log agree on every order and fill", _same_books),
+    Invariant("nothing at the broker is unexplained", _explained),
+    Invariant("no shares without a stop, no orphan", _protected),
     Invariant("positions are equal at broker, log and read model", _same_positions),
     Invariant("orders are equal in log and read model", _same_rows),
     Invariant("every command is answered once", _answered_once),

@@ -1,7 +1,7 @@
 """The account as a reader of the log sees it, read step by step while a history goes on: its events, its fold, the commands, and the read models' rows."""
 
 from decimal import Decimal
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 from projections.batch import Batch, Intake, ProjectionHalted
@@ -13,16 +13,15 @@ from schemas import codec
 from schemas.commands import TradeRequested
 from schemas.envelope import Event
 from schemas.topics import COMMANDS, TRADING
-from schemas.trading import InputsAdmitted, TimerFired, TimerSet
 from streams.log import TopicPartition
 from streams.log.chain import Chain, Verdict
 from streams.log.memory import MemoryLog
-from streams.trading.account import Account, evolve
+from streams.trading.account import Account
+from streams.trading.evolve import evolve
+from tests.simulation.brokerage import Brokerage
 from tests.simulation.plan import SYMBOLS
-from tests.simulation.venue import Venue
 
-
-TIME = (InputsAdmitted, TimerSet, TimerFired)
+MOVES = ("order.", "fill.", "position.adjusted.", "lease.", "account.ready.", "emergency.")
 
 
 class Ledger:
@@ -49,21 +48,28 @@ class Ledger:
                 self.broken = self.broken or f"offset {record.offset}: {why}"
             elif verdict is Verdict.APPLIES:
                 self.events.append(event)
-                self.moves += not isinstance(event, TIME)
+                self.moves += event.type.startswith(MOVES)
                 try:
                     self.state = evolve(self.state, event)
                 except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
                     self.broken = self.broken or f"offset {record.offset}: {event.type}: {error!r}"
         self._next = len(records)
 
-    def settled(self, venue: Venue) -> bool:
-        """Every command handled, no order in doubt, and the broker's orders told."""
-        state = self.state
-        if not state.ready or state.positions.get(self._commands, 0) < self.log._partitions[self._commands].end:
-            return False
-        if any(order.state in ("approved", "submitting", "unknown") for order in state.orders.values()):
-            return False
-        return not differences(self, venue)
+    def settled(self, brokerage: Brokerage) -> bool:
+        """Every command handled, no order in doubt or on its way, every share taken care of, and the broker's orders told."""
+        return not self.unsettled(brokerage)
+
+    def unsettled(self, brokerage: Brokerage) -> list[str]:
+        """What still has to happen, in words."""
+        state, found = self.state, []
+        if not state.ready:
+            found.append("the account is not ready")
+        if state.positions.get(f"{self._commands.topic}/{self._commands.partition}", 0) < self.log._partitions[self._commands].end:
+            found.append("commands wait")
+        found += [f"{order.part} {order.client_order_id or order.order_id} is {order.state}" for order in state.open_orders
+                  if order.state in ("approved", "submitting", "unknown", "cancelling", "replacing")]
+        found += [f"{symbol} has shares without a stop" for symbol in brokerage.bare]
+        return found + brokerage.orphans + differences(self, brokerage)
 
     def commands(self) -> list[tuple[int, TradeRequested | None]]:
         """(offset, request) of every record on the account's commands; None for noise."""
@@ -76,6 +82,7 @@ class Ledger:
             found.append((record.offset, event if isinstance(event, TradeRequested) else None))
         return found
 
+    @cached_property
     def rows(self) -> "Rows":
         """The read models of the account, as the projector would write them."""
         places = {TopicPartition(name, number): 0 for name in (TRADING.name, COMMANDS.name) for number in range(SOURCES[name].topic.partitions)}
@@ -122,25 +129,27 @@ class Rows:
         return {key[0]: row for key, row in self.tables.get(ORDERS, {}).items()}
 
 
-def differences(ledger: Ledger, venue: Venue) -> list[str]:
+def differences(ledger: Ledger, brokerage: Brokerage) -> list[str]:
     """Where the log's orders and the broker's differ: which are open, and what was filled at which cost."""
-    ours = {order.client_order_id: order for order in ledger.state.orders.values() if order.client_order_id}
+    ours = {order.broker_order_id: order for order in ledger.state.orders.values() if order.broker_order_id}
     found = []
-    for theirs in venue.orders:
-        mine = ours.get(theirs.client_order_id)
+    for theirs in brokerage.all_orders:
+        if theirs.status == "replaced" and not theirs.executions:
+            continue            # its successor carries on
+        mine, name = ours.get(str(theirs.id)), f"{theirs.side} {theirs.qty:f} {theirs.symbol} {theirs.type} {theirs.client_order_id[:12]}"
         if mine is None:
-            found.append(f"the broker has {theirs.client_order_id} ({theirs.status}), the log does not know it")
+            found.append(f"{name}: {theirs.status} at the broker, unknown to the log")
             continue
         if mine.filled != theirs.filled:
-            found.append(f"{theirs.client_order_id}: the broker filled {theirs.filled:f}, the log says {mine.filled:f}")
+            found.append(f"{name}: the broker filled {theirs.filled:f}, the log says {mine.filled:f}")
         notional = sum((trade.qty * trade.price for trade in theirs.executions), Decimal(0))
         if abs(mine.notional - notional) > Decimal("0.0001"):
-            found.append(f"{theirs.client_order_id}: the broker's fills cost {notional:f}, the log says {mine.notional:f}")
-        if Venue.is_working(theirs) != mine.is_open:
-            found.append(f"{theirs.client_order_id}: {theirs.status} at the broker, {mine.state} on the log")
-    there = {order.client_order_id for order in venue.orders}
-    found += [f"{mine.client_order_id}: {mine.state} on the log, unknown to the broker"
-              for mine in ours.values() if mine.is_open and mine.client_order_id not in there]
+            found.append(f"{name}: the broker's fills cost {notional:f}, the log says {mine.notional:f}")
+        if Brokerage.is_working(theirs) != mine.is_open:
+            found.append(f"{name}: {theirs.status} at the broker, {mine.state} on the log")
+    there = {str(order.id) for order in brokerage.all_orders}
+    found += [f"{mine.side} {mine.quantity:f} {mine.symbol} {mine.client_order_id[:12]}: {mine.state} on the log, unknown to the broker"
+              for mine in ledger.state.open_orders if mine.broker_order_id not in there]
     return found
 
 

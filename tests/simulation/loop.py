@@ -90,7 +90,7 @@ class _Task(asyncio.Task[Any]):
 class SimulatedLoop(asyncio.BaseEventLoop):
     """`moment` is loop.time(): seconds, monotonic, never real."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         super().__init__()
         self.chance = random.Random(f"loop {seed}")
         self.moment = 0.0

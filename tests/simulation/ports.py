@@ -5,25 +5,26 @@ Every message takes time on the way, and its way goes on when its sender dies. W
 
 import asyncio
 from collections.abc import Callable, Sequence
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from schemas import codec
 from schemas.topics import TRADING
-from schemas.trading import OrderSubmitting
+from schemas.trading import OrderCancelling, OrderReplacing, OrderSubmitting
 from streams.lease import IDLE, AdvisoryLock
 from streams.log import Appended, Message, Outcome, Unknown
 from streams.log.admission import refusal
 from streams.log.memory import MemoryLog
 from streams.trading.broker import Answer, Broker, BrokerUnavailable, Listing
+from streams.trading.refusals import Reply, sort
+from tests.simulation.brokerage import Brokerage, body_of, changes_of
 from tests.simulation.loop import PROCESS, Process
 from tests.simulation.plan import Fault
-from tests.simulation.venue import body_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-Reply = tuple[int | None, str, str]     # HTTP status, body, what went wrong
+Act = Callable[[Brokerage], tuple[int, str]]
 
 
 def settle(waiting: "asyncio.Future[Any]", value: object) -> None:
@@ -110,63 +111,71 @@ def _phases(topic: str, messages: Sequence[Message]) -> tuple[str, str, str]:
 
 
 class SimulatedBroker(Broker):
-    """The broker port over the venue. One order request at a time, as the client's thread has it; reads beside it."""
+    """The broker port over the brokerage, its answers sorted by the adapter's own table. One order request at a time, reads beside it."""
 
-    def __init__(self, world: "World", now: Callable[[], Any]) -> None:
+    def __init__(self, world: "World", now: Callable[[], datetime]) -> None:
         self.world, self._now = world, now
-        self._writing, self._reading = asyncio.Lock(), asyncio.Lock()
+        self._lanes = {"entry": asyncio.Lock(), "other": asyncio.Lock(), "read": asyncio.Lock()}
 
-    async def submit(self, order: OrderSubmitting, value: Decimal) -> Answer:
-        world = self.world
-        async with self._writing:
-            if world.reached("request about to leave"):
-                await world.never()
-            world.departed(order, self._now())
-            body = body_of(order.symbol, order.quantity, order.side, order.client_order_id, order.position_intent)
-            status, text, cause = await self._ask("submit", f"submit {order.client_order_id[:12]}", lambda: world.venue.submit(body))
-        return self._answer(status, text, cause, "accepted", refusable=True)
+    async def submit(self, order: OrderSubmitting) -> Answer:
+        async with self._lanes["entry" if order.part == "entry" else "other"]:
+            if self.world.reached("request about to leave"):
+                await self.world.never()
+            self.world.departed(order, self._now())
+            body = body_of(order)
+            return sort("submit", await self._ask("submit", order.client_order_id, lambda side: side.submit(body)))
+
+    async def cancel(self, asked: OrderCancelling) -> Answer:
+        return sort("cancel", await self._ask("cancel", asked.broker_order_id, lambda side: side.cancel(asked.broker_order_id)))
+
+    async def replace(self, asked: OrderReplacing) -> Answer:
+        return sort("replace", await self._ask("replace", asked.broker_order_id, lambda side: side.replace(asked.broker_order_id, changes_of(asked))))
 
     async def lookup(self, client_order_id: str) -> Answer:
-        world = self.world
-        if world.reached("look-up about to leave"):
-            await world.never()
-        async with self._reading:
-            status, text, cause = await self._ask("lookup", f"look up {client_order_id[:12]}", lambda: world.venue.lookup(client_order_id))
-        if world.reached("look-up answered"):
-            await world.never()
-        return Answer("absent", status, text) if status == 404 else self._answer(status, text, cause, "found", refusable=False)
+        return await self._look("lookup", client_order_id, lambda side: side.lookup(client_order_id))
 
-    async def listing(self) -> Listing:
-        world = self.world
-        if world.reached("lists asked for"):
-            await world.never()
-        texts = []
-        async with self._reading:
-            for part in range(3):
-                status, text, cause = await self._ask("listing", f"list {part}", lambda part=part: (200, world.venue.lists()[part]))     # type: ignore[misc]
-                if status != 200 or cause:
-                    raise BrokerUnavailable(f"the venue did not answer: {cause}")
-                texts.append(text)
-        if world.reached("lists read"):
-            await world.never()
+    async def order(self, broker_order_id: str) -> Answer:
+        return await self._look("order", broker_order_id, lambda side: side.order(broker_order_id))
+
+    async def _look(self, request: Literal["lookup", "order"], which: str, act: Act) -> Answer:
+        if self.world.reached("look-up about to leave"):
+            await self.world.never()
+        async with self._lanes["read"]:
+            reply = await self._ask("lookup", which, act)
+        if self.world.reached("look-up answered"):
+            await self.world.never()
+        return sort(request, reply)
+
+    async def listing(self, complete: bool = True) -> Listing:
+        if self.world.reached("lists asked for"):
+            await self.world.never()
+        async with self._lanes["read"]:
+            texts = [await self._read("orders", lambda side: side.orders(complete)), await self._read("positions", lambda side: side.positions()),
+                     await self._read("account", lambda side: side.account())]
+        if self.world.reached("lists read"):
+            await self.world.never()
         return Listing(*texts)
 
-    @staticmethod
-    def _answer(status: int | None, text: str, cause: str, good: str, *, refusable: bool) -> Answer:
-        if status == 200 and not cause:
-            return Answer("accepted" if good == "accepted" else "found", status, text)
-        if refusable and status is not None and 400 <= status < 500 and status not in (408, 429):
-            return Answer("rejected", status, text)
-        return Answer("unknown", status, text, cause=cause or f"HTTP {status}")
+    async def calendar(self, start: date, end: date) -> str:
+        return await self._read("calendar", lambda side: side.calendar(start, end))
 
-    async def _ask(self, kind: str, words: str, act: Callable[[], tuple[int, str]]) -> Reply:
+    async def fills(self, after: datetime) -> str:
+        return await self._read("fills", lambda side: side.fills(after))
+
+    async def _read(self, what: str, act: Act) -> str:
+        reply = await self._ask("listing", what, act)
+        if reply.status != 200 or reply.cause:
+            raise BrokerUnavailable(f"the brokerage did not answer: {reply.cause or reply.status}")
+        return reply.text
+
+    async def _ask(self, kind: str, words: str, act: Act) -> Reply:
         """One request and what came of it, by the client's patience."""
         world = self.world
         answer: asyncio.Future[Reply] = world.loop.create_future()
         fault, process = world.weather.take(kind), PROCESS.get()
         late = world.patience if fault and fault.kind == "request late" else 0.0
         world.later(world.latency() + late, self._arrive, kind, words, act, fault, answer, process)
-        timer = world.later(world.patience, settle, answer, (None, "", "ReadTimeout"))
+        timer = world.later(world.patience, settle, answer, Reply(None, cause="ReadTimeout"))
         if kind == "submit" and world.reached("request under way"):
             await world.never()
         reply = await answer
@@ -175,29 +184,29 @@ class SimulatedBroker(Broker):
             await world.never()
         return reply
 
-    def _arrive(self, kind: str, words: str, act: Callable[[], tuple[int, str]], fault: Fault | None, answer: "asyncio.Future[Reply]",
+    def _arrive(self, kind: str, words: str, act: Act, fault: Fault | None, answer: "asyncio.Future[Reply]",
                 process: Process | None) -> None:
         world = self.world
         wrong = fault.kind if fault else ""
         if world.weather.on("broker unreachable", world.loop.moment):
-            world.later(world.latency(), settle, answer, (None, "", "ConnectionError"))
+            world.later(world.latency(), settle, answer, Reply(None, cause="ConnectionError"))
             return
         if wrong in NEVER_ACTED:
-            if reply := NEVER_ACTED[wrong]:
-                world.later(world.latency(), settle, answer, reply)
+            if NEVER_ACTED[wrong] is not None:
+                world.later(world.latency(), settle, answer, NEVER_ACTED[wrong])
             return
-        status, text = act()
+        status, text = act(world.brokerage)
         if world.story is not None:
-            world.tell(f"broker  {words}: {status} {wrong}")
+            world.tell(f"broker  {kind} {words[:12]}: {status} {'' if status < 300 else text[:100]} {wrong}")
         if kind == "submit":
             world.reached("order taken", process)
         if wrong == "answer lost":
             return
-        reply: Reply = (status, text, "")
+        reply = Reply(status, text)
         if wrong == "5xx after":
-            reply = (504, "", "")
+            reply = Reply(504)
         elif wrong == "garbled answer":
-            reply = (status, text[:len(text) // 2], "JSONDecodeError")
+            reply = Reply(status, text[:len(text) // 2], cause="cut off")
         late = fault.details["span"] if fault and wrong == "answer late" else 0.0
         world.later(world.latency() + late, settle, answer, reply)
 
@@ -221,8 +230,11 @@ class SimulatedBroker(Broker):
 
 # What a fault means for a request that the exchange never sees: what the client gets, None for silence.
 NEVER_ACTED: dict[str, Reply | None] = {
-    "request lost": None, "5xx before": (503, "", ""), "429": (429, '{"message": "too many requests."}', ""),
+    "request lost": None, "5xx before": Reply(503), "429": Reply(429, '{"message": "too many requests."}'),
 }
+
+
+APART = 1e-6        # seconds between two frames of one connection
 
 
 class Session:
@@ -254,7 +266,7 @@ class Session:
         if world.weather.on("frames reordered", now):
             way += world.chance.random()
         else:
-            way = max(way, self._last - now)
+            way = max(way, self._last + APART - now)
             self._last = now + way
         for _ in range(2 if world.weather.on("frames doubled", now) else 1):
             world.later(way, self._deliver, frame)

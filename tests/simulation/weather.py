@@ -14,8 +14,10 @@ class Weather:
 
     def __init__(self) -> None:
         self.struck: Counter[str] = Counter()
+        self.died_at: Counter[str] = Counter()      # by crash point
         self._armed: dict[str, deque[Fault]] = defaultdict(deque)
         self._until: dict[str, tuple[float, Fault]] = {}
+        self._felt: set[int] = set()                # faults that last, once they met something
         self.points: dict[str, Fault] = {}
 
     def arm(self, what: str, fault: Fault) -> None:
@@ -40,7 +42,9 @@ class Weather:
         if now >= until:
             del self._until[kind]
             return None
-        self.struck[kind] += 1
+        if id(fault) not in self._felt:
+            self._felt.add(id(fault))
+            self.struck[kind] += 1
         return fault
 
     def clear(self) -> None:

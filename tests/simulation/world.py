@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,25 +17,27 @@ from typing import Any
 
 from schemas import codec
 from schemas.commands import TradeRequested
+from schemas.risk import RiskParameters
 from schemas.settings import Settings, load
-from schemas.topics import BARS, CLOCK, COMMANDS, TRADING
+from schemas.topics import BARS, CLOCK, COMMANDS
 from schemas.trading import OrderSubmitting
 from streams.log import Appended, Message
 from streams.role import Role
 from streams.trading import agent
-from streams.trading.broker import Broker
+from streams.trading.audit import Findings, replay
 from streams.trading.clock import MarketClock
+from tests.simulation.brokerage import Brokerage
 from tests.simulation.conditions import SILENT
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import PROCESS, Process, SimulatedLoop
 from tests.simulation.plan import Fault, Plan, Wish
 from tests.simulation.ports import Session, SimulatedBroker, SimulatedLock, SimulatedLog
 from tests.simulation.tape import FEED, MINUTE, OPEN, tape
-from tests.simulation.venue import Venue
 from tests.simulation.weather import SPANS, Weather
 
 ACCOUNT = "paper"
 QUIET = 60.0        # loop seconds within which everything must have come to rest, once the faults are over
+RECOVERY = 12.0     # loop seconds after a fault and the client's patience in which everything must be as it should; a lost lease takes 10
 CALM = 1.0          # loop seconds that nothing may change before it counts as rest
 
 
@@ -58,14 +60,15 @@ class Ending:
 
     plan: Plan
     log: SimulatedLog
-    venue: Venue
+    brokerage: Brokerage
     ledger: Ledger
     departures: list[Departure] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)     # processes that died by themselves, or halted
     rested: bool = False
-    audit: Any = None
-    struck: Counter[str] = field(default_factory=Counter)
-    story: list[str] = field(default_factory=list)
+    trouble: list[tuple[float, float]] = field(default_factory=list)    # loop seconds in which something was broken, merged
+    audit: Findings | None = None
+    struck: Counter[str] = field(default_factory=Counter)       # faults that met something, by kind
+    died_at: Counter[str] = field(default_factory=Counter)      # kills, by crash point
     seconds: float = 0.0                                # of the loop
     steps: int = 0
 
@@ -75,8 +78,8 @@ class World:
 
     def __init__(self, plan: Plan, story: list[str] | None = None) -> None:
         self.plan, self.story = plan, story
-        self.loop = SimulatedLoop(plan.seed)
-        self.chance = random.Random(f"network {plan.seed}")
+        self.loop = SimulatedLoop(f"{plan.seed}/{plan.salt}")
+        self.chance = random.Random(f"network {plan.seed}/{plan.salt}")
         self.context = contextvars.copy_context()
         self.weather = Weather()
         self.patience = (1.0, 3.0, 10.0)[plan.seed % 3]         # of the broker's client, seconds
@@ -86,7 +89,7 @@ class World:
         self.departures: list[Departure] = []
         self.deaths: list[str] = []
         self.tape = tape(plan.tape, plan.minutes + 120)
-        self.venue = Venue(plan.seed, OPEN, plan.partial_fills, self.market_now, self._broadcast)
+        self.brokerage = Brokerage(plan.seed, OPEN, plan.partial_fills, self.market_now, self.loop.time, self._broadcast)
         self.hosts = [Host(self, "one"), Host(self, "two")]
         self._minute = 0            # the next one to happen
         self._recorded = 0          # the next one to be written down
@@ -133,6 +136,7 @@ class World:
         if process is None or not process.alive:
             return False
         del self.weather.points[point]
+        self.weather.died_at[point] += 1
         self.kill(process, fault)
         return True
 
@@ -157,7 +161,7 @@ class World:
 
     def _next_minute(self) -> None:
         minute = self.tape.minutes[self._minute]
-        self.venue.advance(minute.end, minute.bars)
+        self.brokerage.tick(minute.bars)
         self._minute += 1
         self._record()
         self.later(max(0.0, self._minute * 60 / self.plan.speed - self.loop.moment), self._next_minute)
@@ -244,14 +248,17 @@ class World:
     # the history
 
     def play(self) -> Ending:
-        ending = Ending(self.plan, self.log, self.venue, Ledger(self.log, ACCOUNT), self.departures, self.deaths)
+        ending = Ending(self.plan, self.log, self.brokerage, Ledger(self.log, ACCOUNT), self.departures, self.deaths)
+        ending.trouble = _merged((fault.at, fault.at + fault.details.get("span", 0.0) + fault.details.get("back", 0.0) + self.patience + RECOVERY)
+                                 for fault in self.plan.faults)
         try:
             self.loop.run_until_complete(self._history(ending))
         finally:
             for host in self.hosts:
                 host.stop()
-            ending.struck, ending.seconds, ending.steps = self.weather.struck, self.loop.moment, self.loop.steps
-            ending.story = self.story or []
+            self.deaths += [f"nobody took {failure.get('exception')!r}: {failure.get('message')}" for failure in self.loop.failures]
+            ending.struck, ending.died_at = self.weather.struck, self.weather.died_at
+            ending.seconds, ending.steps = self.loop.moment, self.loop.steps
             self.loop.close()
         return ending
 
@@ -265,9 +272,10 @@ class World:
         await asyncio.sleep(self.plan.end)
         self._heal()
         ending.rested = await self._rest(ending.ledger)
+        self.brokerage.close()
         self.hosts[0].stop()
         with suppress(Exception):       # a story that cannot be read is the ledger's to report
-            ending.audit = await agent_audit(self.log)
+            ending.audit = await replay(self.log, ACCOUNT)
 
     async def _rest(self, ledger: Ledger) -> bool:
         """Until the log and the broker agree and nothing moves any more."""
@@ -276,16 +284,11 @@ class World:
             await asyncio.sleep(CALM / 2)
             ledger.read()
             now = ledger.moves
-            calm = calm + CALM / 2 if ledger.settled(self.venue) and now == before else 0.0
+            calm = calm + CALM / 2 if ledger.settled(self.brokerage) and now == before else 0.0
             before = now
             if calm >= CALM or ledger.broken:
                 return not ledger.broken
         return False
-
-
-async def agent_audit(log: SimulatedLog) -> Any:
-    from streams.trading.audit import replay
-    return await replay(log, ACCOUNT)
 
 
 class Host:
@@ -417,16 +420,29 @@ def surroundings(world: World) -> agent.Surroundings:
 
     async def witness() -> None: ...
 
-    def broker() -> Broker:
-        return SimulatedBroker(world, clocks[-1].now)
+    broker = SimulatedBroker(world, lambda: clocks[-1].now())
+    return agent.Surroundings(world.log, lock=lambda: SimulatedLock(world), witness=witness, broker=broker, clock=clock, wall=world.wall,
+                              parameters=RiskParameters)
 
-    return agent.Surroundings(world.log, lock=lambda: SimulatedLock(world), witness=witness, broker=broker, clock=clock, wall=world.wall)
+
+def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((begin, end))
+    return merged
 
 
 def _innermost(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+TOLD = ("holder", "purpose", "symbol", "side", "quantity", "client_order_id", "sending", "request", "outcome", "cause", "broker_status",
+        "cumulative_quantity", "inputs", "code", "message", "reason", "idempotency_key", "update_id", "timer_id")
 
 
 def told(value: bytes) -> str:
@@ -436,17 +452,13 @@ def told(value: bytes) -> str:
     except codec.Undecodable as error:
         return f"(unreadable: {error})"[:120]
     shown = []
-    for name in ("holder", "purpose", "symbol", "side", "quantity", "client_order_id", "sending", "request", "outcome", "cause", "broker_status", "cumulative_quantity",
-                 "inputs", "code", "message", "reason", "idempotency_key", "update_id", "timer_id"):
+    for name in TOLD:
         if (seen := getattr(event, name, None)) not in (None, ""):
             text = f"{len(seen)}" if isinstance(seen, tuple) else str(seen)
             shown.append(f"{name}={text[:60]}")
     return f"{event.type.removesuffix('.v1')} {' '.join(shown)}"
 
 
-def play(plan: Plan, *, tell: bool = False) -> Ending:
-    """The history of this plan."""
-    return World(plan, [] if tell else None).play()
-
-
-Work = Coroutine[Any, Any, None]
+def play(plan: Plan, *, into: list[str] | None = None) -> Ending:
+    """The history of this plan; told `into` a list for whoever wants to read it."""
+    return World(plan, into).play()
