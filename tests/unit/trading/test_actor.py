@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,10 +12,10 @@ import pytest
 from schemas import codec
 from schemas.commands import TradeRequested
 from schemas.envelope import Event
-from schemas.market import BarClosed
+from schemas.risk import RiskParameters
 from schemas.settings import load
 from schemas.topics import BARS, BROKER, TRADING
-from schemas.trading import Admitted, OrderSubmitting
+from schemas.trading import Admitted, OrderCancelling, OrderReplacing, OrderSubmitting
 from streams.lease import Lease
 from streams.log import Message, TopicPartition
 from streams.log.chain import Chain
@@ -25,39 +25,65 @@ from streams.trading.account import Account
 from streams.trading.actor import Actor
 from streams.trading.broker import Answer, Broker, Listing
 from streams.trading.clock import MarketClock
-from streams.trading.inbox import Arrival, LastBars, arrival
+from streams.trading.inbox import Arrival, Latest
 from streams.writer import StreamWriter
 
-from .conftest import NOON, bar, request
+from .conftest import FUNDS, NOON, bar, request, wire
 
 
 class Desk(Broker):
-    """A broker in memory: fills at 100 at once, unless an order is told to hang."""
+    """A broker in memory: entries are filled at 100 at once, unless they are told to hang or to rest."""
 
     def __init__(self) -> None:
         self.received: list[str] = []
         self.arrived: asyncio.Queue[str] = asyncio.Queue()
         self.hanging: dict[str, asyncio.Event] = {}
+        self.resting: set[str] = set()
+        self.held: dict[str, Decimal] = {}
         self.heard: Callable[[str], None] = lambda body: None
 
-    def order(self, order: OrderSubmitting, status: str) -> dict[str, str | None]:
-        filled = f"{order.quantity:f}" if status == "filled" else "0"
-        return {"id": f"b-{order.client_order_id}", "client_order_id": order.client_order_id, "symbol": order.symbol, "status": status,
-                "filled_qty": filled, "filled_avg_price": "100" if status == "filled" else None}
+    def shown(self, order: OrderSubmitting, status: str) -> dict[str, object]:
+        filled, broker_id = status == "filled", f"b-{order.client_order_id}"
+        stop = wire(f"{broker_id}-stop", f"leg-{broker_id}", order.symbol, "sell", f"{order.quantity:f}", "new" if filled else "held", type="stop",
+                    stop_price=order.form.stop_loss)
+        shown: dict[str, object] = json.loads(wire(broker_id, order.client_order_id, order.symbol, order.side, f"{order.quantity:f}", status,
+                                                   f"{order.quantity:f}" if filled else "0", legs=[stop]))
+        return shown
 
-    async def submit(self, order: OrderSubmitting, value: Decimal) -> Answer:
+    def fill(self, order: OrderSubmitting) -> None:
+        self.held[order.symbol] = self.held.get(order.symbol, Decimal(0)) + order.quantity
+        self.heard(json.dumps({"data": {"event_id": f"u-{order.client_order_id}", "order": self.shown(order, "filled")}}))
+
+    async def submit(self, order: OrderSubmitting) -> Answer:
         self.received.append(order.symbol)
         self.arrived.put_nowait(order.symbol)
         if order.symbol in self.hanging:
             await self.hanging[order.symbol].wait()
-        self.heard(json.dumps({"data": {"event_id": f"u-{order.client_order_id}", "order": self.order(order, "filled")}}))
-        return Answer("accepted", 200, json.dumps(self.order(order, "new")))
+        if order.symbol not in self.resting:
+            self.fill(order)
+        return Answer("accepted", 200, json.dumps(self.shown(order, "new")))
+
+    async def cancel(self, asked: OrderCancelling) -> Answer:
+        return Answer("unknown", None, "", cause="this desk cancels nothing")
+
+    async def replace(self, asked: OrderReplacing) -> Answer:
+        return Answer("unknown", None, "", cause="this desk replaces nothing")
 
     async def lookup(self, client_order_id: str) -> Answer:
         return Answer("absent", 404, "")
 
-    async def listing(self) -> Listing:
-        return Listing("[]", "[]", "{}")
+    async def order(self, broker_order_id: str) -> Answer:
+        return Answer("unknown", None, "", cause="this desk remembers nothing")
+
+    async def listing(self, complete: bool = True) -> Listing:
+        positions = [{"symbol": symbol, "qty": f"{quantity:f}", "avg_entry_price": "100"} for symbol, quantity in self.held.items()]
+        return Listing("[]", json.dumps(positions), json.dumps(FUNDS))
+
+    async def calendar(self, start: date, end: date) -> str:
+        return json.dumps([{"date": f"{NOON:%Y-%m-%d}", "open": "09:30", "close": "16:00"}])
+
+    async def fills(self, after: datetime) -> str:
+        return "[]"
 
     async def stream(self, heard: Callable[[str], None], connected: Callable[[], None], lost: Callable[[str], None]) -> None:
         self.heard = heard
@@ -76,21 +102,20 @@ class Running:
     async def start(self) -> Actor:
         self.lease = await Lease.acquire(self.log, TRADING.name, "paper", holder="test", database_url=None, clock=lambda: NOON)
         role = Role("trading", load({}))
-        self.bars = LastBars()
-        self.bars.complete = True
+        self.latest = Latest()
+        self.latest.complete = True
 
         def writer(topic: str, chain: Chain) -> StreamWriter:
             return StreamWriter(role, self.log, topic, "paper", self.lease, chain, lambda: NOON)
 
-        self.actor = Actor(role, load({}), Account("paper", epoch=self.lease.epoch), self.broker, MarketClock("wall", wall=lambda: self.now), self.bars,
-                           writer(TRADING.name, self.lease.chain), writer(BROKER.name, Chain(leased=False).under(self.lease.epoch)))
+        self.actor = Actor(role, self.log, Account("paper", epoch=self.lease.epoch), self.broker, MarketClock("wall", wall=lambda: self.now), self.latest,
+                           writer(TRADING.name, self.lease.chain), writer(BROKER.name, Chain(leased=False).under(self.lease.epoch)), RiskParameters())
         return self.actor
 
     async def price(self, symbol: str) -> None:
         await self.log.append(BARS.name, [Message(symbol, codec.encode(bar(symbol, "100", NOON)))])
         (record,) = await self.log.last(BARS.name, self.log.partition_of(BARS.name, symbol))
-        self.bars.note(record)
-        assert isinstance(arrival(record).given, BarClosed)
+        self.latest.note(record)
 
     async def ask(self, wish: TradeRequested) -> None:
         await self.actor.offer(Arrival(Admitted(topic="catalyst.commands", partition=0, offset=self.offset, id=wish.id), wish))
@@ -117,6 +142,7 @@ async def started() -> AsyncIterator[Running]:
     running = Running(MemoryLog(clock=lambda: NOON), Desk())
     work = asyncio.create_task((await running.start()).run())
     await running.until("account.ready")
+    await running.until("phase.entered")
     for symbol in ("AAPL", "MSFT"):
         await running.price(symbol)
     yield running
@@ -139,18 +165,20 @@ async def test_an_order_whose_turn_comes_too_late_expires_and_is_never_sent(runn
 
 async def test_a_flood_of_requests_is_admitted_in_batches_the_log_takes(running: Running):
     for number in range(900):
-        await running.ask(request(key=f"k{number}", quantity="1"))
-    story = await running.until("order.approved", 900)
+        await running.ask(request("sell", key=f"k{number}", quantity="1"))
+    story = await running.until("order.denied", 900)        # nothing is held that could be sold
     sizes = [len(event.inputs) for event in story if event.type == "inputs.admitted.v1"]
     assert max(sizes) <= 400                            # a request and its bar
 
 
 async def test_an_order_that_hangs_does_not_hide_the_fills_of_others(running: Running):
+    running.broker.resting.add("AAPL")
+    running.broker.hanging["MSFT"] = asyncio.Event()
     await running.ask(request(symbol="AAPL", key="first"))
     await running.until("order.accepted")
-    running.broker.hanging["MSFT"] = asyncio.Event()
     await running.ask(request(symbol="MSFT", key="second"))
-    await running.until("order.submitting", 2)
+    first, _ = [event for event in await running.until("order.submitting", 2) if isinstance(event, OrderSubmitting)]
+    running.broker.fill(first)
     await running.until("fill.recorded")
 
 
