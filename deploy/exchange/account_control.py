@@ -41,6 +41,7 @@ class AccountControl:
             ("halt", lambda body: self._change(body, {"halted": True})), ("resume", lambda body: self._change(body, {"halted": False})),
             ("asset", lambda body: self._change(body, {name: body[name] for name in body if name != "symbol"})),
             ("split", self._split), ("dividend", self._dividend), ("order", self._force),
+            ("fills", self._script),
         ]
         return [Route(f"/_sim/{name}", _endpoint(act), methods=["POST"]) for name, act in table]
 
@@ -69,6 +70,14 @@ class AccountControl:
             raise Refusal("required", field="status")
         self._exchange.venue.force(id, status, self._exchange.now())
         return self._exchange.venue.order(id)
+
+    def _script(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        id, lots = body.get("client_order_id"), body.get("lots")
+        if not isinstance(id, str) or not id or not isinstance(lots, list) or not lots:
+            raise Refusal("required", field="client_order_id and lots")
+        asked = [_positive({"lots": lot}, "lots") for lot in lots]
+        self._exchange.venue.script_fills(id, asked, self._exchange.now())
+        return {"client_order_id": id, "lots": [wire.number(lot) for lot in asked]}
 
     def _symbol(self, body: Mapping[str, Any]) -> str:
         symbol = body.get("symbol")

@@ -208,6 +208,7 @@ class State:
     working: tuple[UUID, ...] = ()
     closes: dict[str, Decimal] = field(default_factory=dict)        # last price of each symbol that has traded
     previous: dict[str, Decimal] = field(default_factory=dict)      # the same, at the end of the day before
+    scripts: dict[str, tuple[Decimal, ...]] = field(default_factory=dict)      # by client order id: the lots its order trades in
     assets: dict[str, Asset] = field(default_factory=dict)          # those that are not as they were at the start
     configurations: Configurations = Configurations()
     updates: int = 0                            # trade updates so far; each order event is one, adjustments are none

@@ -25,6 +25,7 @@ from .events import (
     Command,
     Configure,
     Event,
+    FillsScripted,
     Force,
     MinuteHappened,
     OrderAdjusted,
@@ -35,6 +36,7 @@ from .events import (
     OrderReceived,
     PayDividend,
     Replace,
+    ScriptFills,
     Split,
     Submit,
 )
@@ -69,6 +71,8 @@ def decide(state: State, command: Command) -> list[Event]:
             return changes.split(state, command)
         case PayDividend():
             return changes.pay_dividend(state, command)
+        case ScriptFills():
+            return [FillsScripted(max(command.at, state.now + INSTANT), command.client_order_id, command.lots)]
         case Force():
             return changes.force(state, command)
         case Advance():

@@ -113,6 +113,15 @@ class Force:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptFills:
+    """The control plane: the order of a client id, there or yet to come, trades in these lots, one a minute; then what is left."""
+
+    at: datetime
+    client_order_id: str
+    lots: tuple[Decimal, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Advance:
     """Let a minute happen; `end` is its name, `bars` are all it has, at least one."""
 
@@ -120,7 +129,7 @@ class Advance:
     bars: tuple[Bar, ...]
 
 
-Command = Submit | Replace | Cancel | Close | Configure | ChangeAsset | Split | PayDividend | Force | Advance
+Command = Submit | Replace | Cancel | Close | Configure | ChangeAsset | Split | PayDividend | Force | ScriptFills | Advance
 
 
 # What happened ----------------------------------------------------------------------------------------------------------------
@@ -209,5 +218,12 @@ class DividendPaid:
     amount: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class FillsScripted:
+    at: datetime
+    client_order_id: str
+    lots: tuple[Decimal, ...]
+
+
 OrderEvent = OrderReceived | OrderMoved | OrderFilled | OrderEnded        # each is told as one trade update
-Event = MinuteHappened | OrderEvent | OrderAdjusted | AccountConfigured | AssetChanged | SplitHappened | DividendPaid
+Event = MinuteHappened | OrderEvent | OrderAdjusted | AccountConfigured | AssetChanged | SplitHappened | DividendPaid | FillsScripted

@@ -110,10 +110,14 @@ def fill(decision: Decision, order: Order, price: Decimal, bar: Bar | None = Non
 
 
 def _portion(decision: Decision, order: Order, bar: Bar | None) -> Decimal:
-    """How much of an order trades now: all of it, by the rules' lot a part of its whole shares, or what the minute's volume allows."""
+    """How much of an order trades now: all of it, the next lot of its script, by the rules' lot a part of its
+    whole shares, or what the minute's volume allows."""
     rules, most = decision.state.rules, order.open_qty
     if bar is not None and rules.volume_share:
         most = min(most, Decimal(int(bar.volume * rules.volume_share)))
+    script = decision.state.scripts.get(order.client_order_id, ())[len(order.executions):]
+    if script:
+        return min(script[0], most)
     if order.time_in_force == "fok":
         return most if most == order.open_qty else ZERO
     lot = int.from_bytes(hashlib.sha256(f"{decision.state.seed}:{order.id}:{order.filled}".encode()).digest()[:8])

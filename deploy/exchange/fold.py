@@ -15,6 +15,7 @@ from .events import (
     AssetChanged,
     DividendPaid,
     Event,
+    FillsScripted,
     MinuteHappened,
     OrderAdjusted,
     OrderEnded,
@@ -51,6 +52,8 @@ def evolve(state: State, event: Event) -> State:
             return replace(state, now=max(state.now, at), assets={**state.assets, asset.symbol: asset})
         case SplitHappened():
             return _split_happened(state, event)
+        case FillsScripted(at, client_order_id, lots):
+            return replace(state, now=max(state.now, at), scripts={**state.scripts, client_order_id: lots})
         case DividendPaid(at, symbol, amount):
             held = state.positions.get(symbol)
             return replace(state, now=max(state.now, at), cash=state.cash + (held.qty * amount if held else ZERO))

@@ -26,6 +26,7 @@ from .events import (
     AssetChanged,
     DividendPaid,
     Event,
+    FillsScripted,
     MinuteHappened,
     OrderAdjusted,
     OrderEnded,
@@ -38,7 +39,7 @@ from .feed import Bar
 
 NAME, FORMAT = "journal.jsonl", 2
 KINDS: tuple[type[Event], ...] = (MinuteHappened, OrderReceived, OrderMoved, OrderAdjusted, OrderFilled, OrderEnded, AccountConfigured,
-                                  AssetChanged, SplitHappened, DividendPaid)
+                                  AssetChanged, SplitHappened, DividendPaid, FillsScripted)
 EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in KINDS}
 
 

@@ -17,7 +17,7 @@ folding `events` into `engine.begin` gives an equal `state`. The server (`exchan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -40,6 +40,7 @@ from .events import (
     OrderMoved,
     OrderReceived,
     PayDividend,
+    ScriptFills,
     Split,
 )
 from .feed import MINUTE, Bar
@@ -131,6 +132,10 @@ class Venue:
     def force(self, order_id: UUID | str, status: str, now: datetime) -> None:
         """Give a working order any status but `filled` and `replaced`; `new` brings it back to the market."""
         self.do(Force(now, self.id_of(order_id), status))
+
+    def script_fills(self, client_order_id: str, lots: Sequence[Decimal], now: datetime) -> None:
+        """The order of a client id, there or yet to come, trades in these lots, one each time it could trade; then what is left."""
+        self.do(ScriptFills(now, client_order_id, tuple(lots)))
 
     # what is known
 

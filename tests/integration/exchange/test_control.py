@@ -157,3 +157,18 @@ async def test_a_second_connection_can_be_refused(exchange: ExchangeProcess) -> 
                 pass
         assert refused.value.response.status_code == 429
         await listen(first)
+
+
+def test_an_order_fills_in_the_lots_of_its_script_even_after_a_kill(exchange: ExchangeProcess) -> None:
+    exchange.advance()
+    assert exchange.call("POST", "/_sim/fills", {"client_order_id": "first", "lots": [3, "2.5"]}) == (201, {"client_order_id": "first", "lots": ["3", "2.5"]})
+    exchange.call("POST", "/v2/orders", BUY)
+    exchange.kill()
+    exchange.start()
+    seen = list[tuple[str, str]]()
+    for _ in range(3):
+        order = exchange.call("GET", "/v2/orders:by_client_order_id", client_order_id="first")[1]
+        seen.append((order["filled_qty"], order["status"]))
+        exchange.advance()
+    assert seen == [("3", "partially_filled"), ("5.5", "partially_filled"), ("10", "filled")]
+    assert exchange.call("POST", "/_sim/fills", {"client_order_id": "first", "lots": [0]})[0] == 422
