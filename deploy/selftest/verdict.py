@@ -10,7 +10,7 @@ from schemas.settings import Settings
 Word = Literal["pass", "warn", "fail", "skip"]
 HEALTH_WITHIN = 0.5                     # seconds a role may take to say how it is
 STANDSTILL = timedelta(minutes=3)       # market time without a sealed minute in an open session
-AT_LEAST = timedelta(seconds=10)        # … and wall time, however fast a simulation runs
+AT_LEAST = timedelta(seconds=30)        # … and wall time, however fast a simulation runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,8 @@ def market(age: float, closed: bool = False) -> Market:
     (market(30), PAPER, "pass"),
     (market(181), PAPER, "fail"),
     (market(181, closed=True), PAPER, "pass"),
-    (market(9), SIMULATED.model_copy(update={"speed": 60.0}), "pass"),
-    (market(11), SIMULATED.model_copy(update={"speed": 60.0}), "fail"),
+    (market(29), SIMULATED.model_copy(update={"speed": 60.0}), "pass"),
+    (market(31), SIMULATED.model_copy(update={"speed": 60.0}), "fail"),
     (market(9_999), SIMULATED.model_copy(update={"pace": "lockstep"}), "pass"),
 ])
 def test_minutes_must_pass_while_the_market_is_open(found, settings, verdict):
