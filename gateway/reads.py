@@ -17,7 +17,8 @@ from gateway.outcome import OrderState, Story
 from gateway.refusals import Refusal
 from gateway.stories import Stories
 from gateway.untrusted import Quoted, clean
-from projections.queries import OPEN_STATES, Order, Queries, ReadModelsUnavailable
+from projections.queries import OPEN_STATES, Queries, ReadModelsUnavailable
+from projections.shown import Order
 from schemas.settings import Settings
 from schemas.topics import TRADING
 from schemas.trading import CheckResult

@@ -15,6 +15,7 @@ from projections.rows import Change, Fold, Key, Row, Table, Unprojectable
 from projections.sources import SOURCES, Source
 from schemas.codec import Undecodable, UnknownType, decode
 from schemas.envelope import Event
+from schemas.trading import LeaseTaken
 from streams.log import Record, TopicPartition
 from streams.log.chain import Chain, Verdict
 from streams.log.cuts import id_in
@@ -144,8 +145,9 @@ class Intake:
 
     def _follows(self, batch: Batch, record: Record, event: Event) -> bool:
         """Whether the chain of its stream lets the event through. Raises ProjectionHalted at a gap."""
+        leased = LeaseTaken in self._sources[record.topic].topic.carries
         stream = (record.topic, record.key)
-        verdict, chain, why = self.chains.get(stream, Chain()).judge(event, record.value)
+        verdict, chain, why = self.chains.get(stream, Chain(leased=leased)).judge(event, record.value)
         if verdict.stops:
             raise ProjectionHalted(f"{_named(record)}: {verdict.name.lower()} in the stream of {record.key}: {why}. The read models stand before it; "
                                    "restore the missing records on the broker, then start the projector again")

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
+
+from pydantic_core import to_json
 
 from projections.reference import security_id, stub
 from projections.rows import Change, Put, Table
-from schemas.commands import SecuritiesRequested, TradeRequested
+from schemas.envelope import ENVELOPE, Event
 
 
 class Command(NamedTuple):
@@ -19,6 +21,7 @@ class Command(NamedTuple):
     security_id: int | None
     side: str | None
     quantity: Decimal | None
+    details: str
     actor: str
     reason: str
     expires_at: datetime | None
@@ -26,16 +29,18 @@ class Command(NamedTuple):
 
 
 COMMANDS = Table("commands", Command, key=1, keeps="first")
+COLUMNS = frozenset({*ENVELOPE, "symbol", "side", "quantity", "idempotency_key", "actor", "reason", "expires"})     # what is left is the details
 
 
-def trade(event: TradeRequested) -> Iterator[Change]:
-    """Somebody asked for a trade."""
-    yield stub(event.symbol)
-    yield Put(COMMANDS, Command(event.id, event.subject, event.type, event.idempotency_key, security_id(event.symbol), event.side, event.quantity,
-                                event.actor, event.reason, event.expires, event.time))
+def command(event: Any) -> Iterator[Change]:
+    """Somebody asked for something; what is particular to its kind is in the details."""
+    symbol = getattr(event, "symbol", None)
+    if symbol:
+        yield stub(symbol)
+    yield Put(COMMANDS, Command(event.id, event.subject, event.type, event.idempotency_key, security_id(symbol) if symbol else None,
+                                getattr(event, "side", None), getattr(event, "quantity", None), _details(event), event.actor, getattr(event, "reason", ""),
+                                getattr(event, "expires", None), event.time))
 
 
-def securities(event: SecuritiesRequested) -> Iterator[Change]:
-    """Somebody asked that the list of securities be read again."""
-    yield Put(COMMANDS, Command(event.id, event.subject, event.type, event.idempotency_key, None, None, None,
-                                event.actor, event.reason, None, event.time))
+def _details(event: Event) -> str:
+    return to_json({name: value for name in type(event).model_fields if name not in COLUMNS and (value := getattr(event, name)) is not None}).decode()

@@ -1,172 +1,54 @@
 """What the gateway may ask of the read models: typed answers from the views, and waiting until one's own write can be read.
 
-The one module of this room that others import. It reads, and reads only what views show: a rebuild behind them is not noticed. Money and quantities
-are Decimal, times are aware and UTC. Every call may raise ReadModelsUnavailable: Postgres is away or `catalyst migrate` was not run; ask again later.
+With its answers (shown.py) the one module of this room that others import. It reads only what views show: a rebuild behind them is not noticed.
+Every call may raise ReadModelsUnavailable: Postgres is away or `catalyst migrate` was not run; ask again later.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self
+from functools import partial
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import asyncpg
 
+from projections.shown import (
+    Account,
+    Alert,
+    Approval,
+    Breaker,
+    Check,
+    Cycle,
+    Decision,
+    Failure,
+    Gauge,
+    Order,
+    Outcome,
+    Parameter,
+    Position,
+    Reach,
+    Rejection,
+    Signal,
+    Stage,
+    Value,
+)
 from schemas.commands import command_id
 from schemas.topics import COMMANDS
 
 PROGRESS = "catalyst_progress"      # the channel the projector notifies with every transaction
 POLL_S = 0.25                       # how long a lost notification can delay a waiter
-OPEN_STATES = ("approved", "submitting", "unknown", "working")
+OPEN_STATES = ("approved", "submitting", "unknown", "working", "held", "suspended", "done_for_day", "cancelling", "replacing")
+Shown = TypeVar("Shown")
 DOUBTFUL = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError, asyncpg.AdminShutdownError,
             asyncpg.CrashShutdownError, asyncpg.InterfaceError, asyncio.TimeoutError)
 
 
 class ReadModelsUnavailable(ConnectionError):
     """The read models cannot be looked at now; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """What an account holds of one symbol, valued at the symbol's last bar; short is negative. Values in USD, None before the symbol's first bar."""
-
-    account: str
-    symbol: str
-    quantity: Decimal
-    cost: Decimal
-    average_price: Decimal
-    realised_profit: Decimal
-    opened_at: datetime
-    changed_at: datetime
-    last_price: Decimal | None
-    last_price_at: datetime | None
-    market_value: Decimal | None
-    open_profit: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One order. `state`: approved submitting unknown working filled cancelled expired rejected denied. None: not told, or nothing to tell."""
-
-    id: UUID
-    account: str
-    symbol: str
-    command_id: UUID
-    side: str
-    quantity: Decimal
-    state: str
-    attempt: int
-    sending: int
-    client_order_id: str | None
-    broker_order_id: str | None
-    broker_status: str | None
-    filled_quantity: Decimal
-    average_price: Decimal | None
-    code: str | None
-    message: str | None                 # partly the broker's words: untrusted text
-    expires_at: datetime
-    decided_at: datetime
-    changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One pre-trade question: what was, and what may be."""
-
-    code: str
-    passed: bool
-    actual: Decimal
-    limit: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Risk's verdict on one order, with every check that ran."""
-
-    order_id: UUID
-    account: str
-    symbol: str
-    side: str
-    quantity: Decimal
-    command_id: UUID
-    verdict: str                        # approved · denied
-    price: Decimal | None
-    priced_at: datetime | None
-    limits_version: int
-    checks: tuple[Check, ...]
-    message: str | None
-    decided_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A record on the commands topic that was not acted on at all."""
-
-    topic: str
-    partition: int
-    offset: int
-    account: str
-    code: str                           # UNDECODABLE · UNKNOWN_TYPE · KEY_REUSED
-    message: str
-    command_id: UUID | None
-    rejected_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a command so far. `status` is the order's state, `refused` for a rejected command, `pending` while nothing is decided."""
-
-    command_id: UUID
-    status: str
-    order: Order | None
-    decision: Decision | None
-    rejection: Rejection | None
-
-    @property
-    def settled(self) -> bool:
-        """Nothing more will happen by itself, or the order works at the broker: what a waiting person wants to hear."""
-        return self.status not in ("pending", "approved", "submitting")
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """How an account's actor is. `state`: recovering ready halted; halted once, its `code` and `message` stay."""
-
-    account: str
-    epoch: int | None
-    holder: str | None
-    state: str
-    code: str | None
-    message: str | None
-    differences: tuple[str, ...]
-    changed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One stage of the pipeline: bars minutes commands rejections decisions orders fills. `count` is of `day`, the stage's newest New York day."""
-
-    stage: str
-    account: str                        # of bars and minutes the feed's source
-    detail: str
-    last_event_at: datetime
-    day: date
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How far the read models are in one partition; with the log's end (EventLog.ends) it gives the lag in events."""
-
-    topic: str
-    partition: int
-    next_offset: int
-    last_id: UUID | None
-    last_at: datetime | None            # when the log took the last record applied
 
 
 class Queries:
@@ -196,18 +78,16 @@ class Queries:
 
     async def positions(self, account: str | None = None, symbol: str | None = None) -> Sequence[Position]:
         """Open positions, by account and symbol."""
-        rows = await self._rows("SELECT * FROM v_open_positions WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR symbol = $2) "
-                                "ORDER BY account, symbol", account, symbol)
-        return [Position(**row) for row in rows]
+        return await self._read(Position, "SELECT * FROM v_open_positions WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR symbol = $2) "
+                                          "ORDER BY account, symbol", account, symbol)
 
     async def orders(self, account: str | None = None, *, symbol: str | None = None, states: Sequence[str] | None = None,
                      since: datetime | None = None, limit: int = 100, skip: int = 0) -> Sequence[Order]:
         """Orders, the last decided first, the first `skip` left out; `states` for instance OPEN_STATES, `since` by decision time."""
-        rows = await self._rows(
-            "SELECT * FROM v_orders WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR symbol = $2) "
+        return await self._read(
+            Order, "SELECT * FROM v_orders WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR symbol = $2) "
             "AND ($3::text[] IS NULL OR state = ANY($3)) AND ($4::timestamptz IS NULL OR decided_at >= $4) ORDER BY decided_at DESC, id LIMIT $5 OFFSET $6",
             account, symbol, None if states is None else list(states), since, limit, skip)
-        return [Order(**row) for row in rows]
 
     async def order(self, order_id: UUID) -> Order | None:
         """One order by its id."""
@@ -249,15 +129,54 @@ class Queries:
     async def accounts(self) -> Sequence[Account]:
         """Every account the log knows."""
         rows = await self._rows("SELECT * FROM v_accounts ORDER BY account")
-        return [Account(**{**row, "differences": tuple(json.loads(row["differences"]))}) for row in rows]
+        return [Account(**{**row, "differences": tuple(row["differences"])}) for row in rows]
 
     async def pipeline(self) -> Sequence[Stage]:
         """Every stage that ever moved, in the order of the flow."""
-        return [Stage(**row) for row in await self._rows("SELECT * FROM v_trade_pipeline_status")]
+        return await self._read(Stage, "SELECT * FROM v_trade_pipeline_status")
+
+    async def value(self, account: str) -> Value | None:
+        """What the account is worth; None before its first valuation."""
+        rows = await self._read(Value, "SELECT * FROM v_account_values WHERE account = $1", account)
+        return rows[0] if rows else None
+
+    async def risk(self, account: str) -> Sequence[Gauge]:
+        """Every limit that is watched, with what is used of it."""
+        return await self._read(Gauge, "SELECT * FROM v_risk_status WHERE account = $1", account)
+
+    async def parameters(self, account: str) -> Sequence[Parameter]:
+        """The risk parameters in force, by name."""
+        return await self._read(Parameter, "SELECT * FROM v_risk_limits WHERE account = $1 ORDER BY name", account)
+
+    async def alerts(self, account: str, *, limit: int = 20, standing: bool = False) -> Sequence[Alert]:
+        """Alarms, the newest first; `standing` leaves out those that are over."""
+        return await self._read(Alert, "SELECT * FROM v_risk_events WHERE account = $1 AND (standing OR NOT $3) ORDER BY number DESC LIMIT $2",
+                                account, limit, standing)
+
+    async def approvals(self, account: str) -> Sequence[Approval]:
+        """What waits for a person on the host."""
+        return await self._read(Approval, "SELECT * FROM v_approvals_waiting WHERE account = $1 ORDER BY asked_at", account)
+
+    async def failures(self, account: str, *, limit: int = 20) -> Sequence[Failure]:
+        """What did not go as it was asked, the newest first."""
+        return await self._read(Failure, "SELECT * FROM v_failed_actions WHERE account = $1 ORDER BY at DESC, order_id, command_id LIMIT $2", account, limit)
+
+    async def cycles(self, account: str, *, limit: int = 1) -> Sequence[Cycle]:
+        """Sessions, the newest first."""
+        return await self._read(Cycle, "SELECT * FROM v_trading_cycles WHERE account = $1 ORDER BY session DESC LIMIT $2", account, limit)
+
+    async def signals(self, *, symbol: str | None = None, limit: int = 20) -> Sequence[Signal]:
+        """Signals and what became of them, the newest first."""
+        return await self._read(Signal, "SELECT * FROM v_signals WHERE $1::text IS NULL OR symbol = $1 ORDER BY raised_at DESC, id, account LIMIT $2",
+                                symbol, limit)
+
+    async def breakers(self, account: str) -> Sequence[Breaker]:
+        """The circuit breakers as they are."""
+        return await self._read(Breaker, "SELECT * FROM v_breakers WHERE account = $1 ORDER BY api", account)
 
     async def reaches(self) -> Sequence[Reach]:
         """How far the read models are, by topic and partition."""
-        return [Reach(**row) for row in await self._rows("SELECT * FROM v_offsets ORDER BY topic, partition")]
+        return await self._read(Reach, "SELECT * FROM v_offsets ORDER BY topic, partition")
 
     async def reached(self, topic: str, partition: int, offset: int, timeout: float) -> bool:
         """Wait until the record at `offset` is in the read models; False when it is not after `timeout` seconds."""
@@ -297,6 +216,9 @@ class Queries:
                     await listener.add_listener(PROGRESS, self._progressed)
                 self._listener = listener
 
+    async def _read(self, shown: type[Shown], query: str, *arguments: Any) -> Sequence[Shown]:
+        return [shown(**row) for row in await self._rows(query, *arguments)]
+
     async def _rows(self, query: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:
         async with self._reading() as connection:
             rows: Sequence[Mapping[str, Any]] = await connection.fetch(query, *arguments)
@@ -307,14 +229,19 @@ class Queries:
         async with _told():
             async with self._opening:
                 if self._pool is None:
-                    self._pool = await asyncpg.create_pool(self._url, min_size=1, max_size=4, timeout=5, command_timeout=30,
+                    self._pool = await asyncpg.create_pool(self._url, min_size=1, max_size=4, timeout=5, command_timeout=30, init=_reads_json,
                                                            server_settings={"timezone": "UTC", "application_name": "catalyst-queries"})
             async with self._pool.acquire(timeout=5) as connection:
                 yield connection
 
 
+async def _reads_json(connection: Any) -> None:
+    """jsonb comes as what it means, its numbers with all their digits."""
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=partial(json.loads, parse_float=Decimal))
+
+
 def _decision(row: Mapping[str, Any]) -> Decision:
-    checks = tuple(Check(item["code"], item["passed"], Decimal(item["actual"]), Decimal(item["limit"])) for item in json.loads(row["checks"]))
+    checks = tuple(Check(item["code"], item["passed"], Decimal(item["actual"]), Decimal(item["limit"])) for item in row["checks"])
     return Decision(**{**row, "checks": checks})
 
 

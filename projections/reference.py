@@ -1,13 +1,14 @@
 """What is known about securities apart from their prices, and the id by which every other row names one."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 from projections.rows import Change, Put, Table
-from schemas.reference import SecurityListed
+from schemas.reference import DailyPublished, SectorAssigned, SecurityListed, SymbolHalted, SymbolResumed
 
 
 class SecurityStub(NamedTuple):
@@ -27,8 +28,41 @@ class Security(NamedTuple):
     listed_at: datetime
 
 
+class Sector(NamedTuple):
+    id: int
+    name: str
+
+
+class SectorOf(NamedTuple):
+    id: int
+    symbol: str
+    sector_id: int
+
+
+class Daily(NamedTuple):
+    security_id: int
+    session: date
+    close: Decimal
+    average_volume: Decimal
+    atr: Decimal | None
+    support: Decimal | None
+    returns: tuple[Decimal, ...]
+
+
+class Halt(NamedTuple):
+    security_id: int
+    at: datetime
+    halted: bool
+    code: str
+    reason: str | None
+
+
 STUBS = Table("securities", SecurityStub, key=1, keeps="first", stub=True)
 SECURITIES = Table("securities", Security, key=1, keeps="last")
+SECTORS = Table("sectors", Sector, key=1, keeps="first", stub=True)
+SECTORS_OF = Table("securities", SectorOf, key=1, keeps="last")
+DAILY = Table("daily_facts", Daily, key=2, keeps="last")
+HALTS = Table("symbol_halts", Halt, key=2, keeps="last")
 
 
 @lru_cache(maxsize=65_536)
@@ -51,3 +85,23 @@ def listed(event: SecurityListed) -> Iterator[Change]:
     """What the broker says of a symbol; the last word holds."""
     yield Put(SECURITIES, Security(security_id(event.subject), event.subject, event.name, event.exchange, event.asset_class,
                                    event.tradable, event.fractionable, event.shortable, event.time))
+
+
+def assigned(event: SectorAssigned) -> Iterator[Change]:
+    """The symbol belongs to a sector; the newest holds."""
+    sector = Sector(surrogate(event.sector, 8), event.sector)
+    yield Put(SECTORS, sector)
+    yield Put(SECTORS_OF, SectorOf(security_id(event.subject), event.subject, sector.id))
+
+
+def daily(event: DailyPublished) -> Iterator[Change]:
+    """What a symbol's days say, known before the next session."""
+    yield stub(event.subject)
+    yield Put(DAILY, Daily(security_id(event.subject), event.session, event.close, event.average_volume, event.atr, event.support, event.returns))
+
+
+def halt(event: SymbolHalted | SymbolResumed) -> Iterator[Change]:
+    """Trading in the symbol stopped, or goes on."""
+    yield stub(event.subject)
+    halted = isinstance(event, SymbolHalted)
+    yield Put(HALTS, Halt(security_id(event.subject), event.time, halted, event.code, event.reason if isinstance(event, SymbolHalted) else None))

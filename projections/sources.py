@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from projections import commands, market, reference, trading
+from projections import accounts, commands, cycle, market, reference, signals, trading
 from projections.rows import Change, Table
+from schemas import analysis as found
+from schemas import broker as said
 from schemas import commands as asked
+from schemas import cycle as day
 from schemas import market as seen
 from schemas import reference as known
+from schemas import risk as limits
 from schemas import topics
 from schemas import trading as story
 from schemas.envelope import Event
@@ -31,25 +35,41 @@ class Source:
     answered: bool = False
 
 
+ORDER_MOVES = (story.OrderSubmitting, story.OrderAccepted, story.OrderRejected, story.OrderUnknown, story.OrderCancelled, story.OrderExpired,
+               story.OrderWithdrawn, story.OrderStatusChanged, story.OrderReplaced)
+ORDER_CHANGES = (story.OrderCancelling, story.OrderCancelRefused, story.OrderReplacing, story.OrderReplaceRefused)
+CONTROLS = (day.CyclePaused, day.CycleResumed, day.CycleStopped, day.CycleStarted, day.ModeSet, day.SimulationOffered, limits.AccountResumed)
+
 SOURCES: Mapping[str, Source] = {source.topic.name: source for source in (
     Source(topics.BARS, {seen.BarClosed: market.bar, seen.BarLate: market.bar, seen.BarCorrected: market.bar}, skips=True),
     Source(topics.CLOCK, {seen.MinuteSealed: market.sealed, seen.SessionOpened: market.session, seen.SessionClosed: market.session}, skips=True),
-    Source(topics.REFERENCE, {known.SecurityListed: reference.listed}),
+    Source(topics.REFERENCE, {known.SecurityListed: reference.listed, known.SectorAssigned: reference.assigned, known.DailyPublished: reference.daily,
+                              known.SymbolHalted: reference.halt, known.SymbolResumed: reference.halt}),
+    Source(topics.SIGNALS, {found.SignalRaised: signals.raised}),
     # The account's actor answers what it cannot read with command.rejected: halting here would let any one record stop the read models.
-    Source(topics.COMMANDS, {asked.TradeRequested: commands.trade, asked.SecuritiesRequested: commands.securities}, skips=True, answered=True),
+    Source(topics.COMMANDS, dict.fromkeys(asked.EVENTS, commands.command), skips=True, answered=True),
     Source(topics.TRADING, {
-        story.LeaseTaken: trading.account, story.AccountReady: trading.account, story.AccountHalted: trading.account,
-        story.LimitsSet: trading.limits, story.CommandRejected: trading.rejected,
-        story.OrderApproved: trading.decided, story.OrderDenied: trading.decided,
-        story.OrderSubmitting: trading.moved, story.OrderAccepted: trading.moved, story.OrderRejected: trading.moved,
-        story.OrderUnknown: trading.moved, story.OrderCancelled: trading.moved, story.OrderExpired: trading.moved,
-        story.FillRecorded: trading.filled, story.OrderStranded: trading.stranded,
+        story.LeaseTaken: accounts.account, story.AccountReady: accounts.account, story.AccountHalted: accounts.account,
+        story.AccountReconciled: accounts.reconciled, story.CommandRejected: accounts.rejected,
+        story.OrderApproved: trading.decided, story.OrderDenied: trading.decided, story.LegsAttached: trading.attached, story.OrderAdopted: trading.adopted,
+        **dict.fromkeys(ORDER_MOVES, trading.moved), **dict.fromkeys(ORDER_CHANGES, trading.asked),
+        story.FillRecorded: trading.filled, story.PositionAdjusted: trading.adjusted,
+        limits.LimitsSet: accounts.limits, limits.ApprovalRequested: accounts.approval, limits.ApprovalRefused: accounts.approval,
+        limits.EmergencyStopped: accounts.stopped, limits.PositionMarked: accounts.marked, limits.AccountValued: accounts.valued,
+        limits.RiskAlerted: accounts.alerted,
+        day.CyclePlanned: cycle.planned, day.PhaseEntered: cycle.phase, day.PhaseMissed: cycle.phase, day.AccountSealed: cycle.sealed,
+        **dict.fromkeys(CONTROLS, cycle.controlled),
+        day.SignalPassed: cycle.passed, day.IntentSimulated: cycle.simulated, day.DayReported: cycle.reported,
     }),
+    Source(topics.BROKER, {said.BreakerChanged: accounts.breaker}),
 )}
 
 # A table stands behind those it refers to.
 TABLES: tuple[Table, ...] = (
-    reference.STUBS, reference.SECURITIES, market.FEEDS, market.MINUTES, market.BARS, market.SEALED, market.SESSIONS,
-    commands.COMMANDS, trading.STUBS, trading.ACCOUNTS, trading.LIMITS, trading.REJECTIONS,
-    trading.ORDERS, trading.DECISIONS, trading.FILLS, trading.POSITIONS, trading.STRANDED,
+    reference.STUBS, reference.SECTORS, reference.SECURITIES, reference.SECTORS_OF, reference.DAILY, reference.HALTS,
+    market.FEEDS, market.MINUTES, market.BARS, market.SEALED, market.SESSIONS, signals.SIGNALS, commands.COMMANDS,
+    accounts.STUBS, accounts.ACCOUNTS, accounts.LIMITS, accounts.REJECTIONS, accounts.APPROVALS, accounts.ALERTS, accounts.STOPS, accounts.VALUES,
+    accounts.MARKS, accounts.RECONCILIATIONS, accounts.DIFFERENCES, accounts.BREAKERS,
+    cycle.CYCLES, cycle.PHASES, cycle.CONTROLS, cycle.PASSED, cycle.SIMULATED, cycle.REPORTS,
+    trading.ORDERS, trading.DECISIONS, trading.ASKED, trading.FILLS, trading.POSITIONS, trading.ADJUSTMENTS,
 )

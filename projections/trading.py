@@ -1,81 +1,82 @@
-"""The account's story as rows: decisions, orders, fills, positions, limits, what was rejected or stranded, and how the account is.
+"""Orders and what they lead to: decisions, the broker's legs, requests to change an order, fills, positions and their adjustments.
 
 All of it comes from catalyst.trading, one key an account, whose chain lets each event through once and in order: that is why a fold may add.
+The states an order goes through are those of the account's own order table; a test walks that table and holds this one against it.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from projections.accounts import STUBS, AccountStub
 from projections.reference import security_id, stub
 from projections.rows import Change, Fold, Put, Table, Unprojectable
+from schemas.envelope import Event
 from schemas.trading import (
-    AccountHalted,
-    AccountReady,
-    CommandRejected,
     FillRecorded,
-    LeaseTaken,
-    LimitsSet,
+    Leg,
+    LegsAttached,
     OrderAccepted,
+    OrderAdopted,
     OrderApproved,
     OrderCancelled,
+    OrderCancelling,
+    OrderCancelRefused,
     OrderDenied,
     OrderExpired,
     OrderRejected,
-    OrderStranded,
+    OrderReplaced,
+    OrderReplaceRefused,
+    OrderReplacing,
+    OrderStatusChanged,
     OrderSubmitting,
     OrderUnknown,
+    OrderWithdrawn,
+    PositionAdjusted,
 )
 
 ZERO = Decimal(0)
 CENT_OF_A_CENT = Decimal("0.00000001")      # cost is rounded here and nowhere else, when a part of a position is sold
-OrderEvent = (OrderApproved | OrderDenied | OrderSubmitting | OrderAccepted | OrderRejected | OrderUnknown | FillRecorded | OrderCancelled | OrderExpired)
+ENDED = frozenset({"filled", "cancelled", "expired", "rejected", "replaced", "withdrawn"})
+# Where a happening leads; a happening that is not here leads to the state of its own name.
+LEADS_TO = {"accepted": "working", "cancel_refused": "working", "replaced": "working", "replace_refused": "working", "superseded": "replaced",
+            "partly_filled": "working"}
+# The states that a happening does not change: news after the end, and a part filled while the rest is being cancelled or replaced.
+KEEPS: Mapping[str, frozenset[str]] = {
+    "cancel_refused": ENDED, "replace_refused": ENDED, "partly_filled": ENDED | {"cancelling", "replacing"},
+}
+HAPPENINGS: Mapping[type[Event], str] = {
+    OrderSubmitting: "submitting", OrderAccepted: "accepted", OrderRejected: "rejected", OrderUnknown: "unknown", OrderWithdrawn: "withdrawn",
+    OrderCancelling: "cancelling", OrderCancelRefused: "cancel_refused", OrderReplacing: "replacing", OrderReplaceRefused: "replace_refused",
+    OrderCancelled: "cancelled", OrderExpired: "expired",
+}
 
 
-class AccountStub(NamedTuple):
-    account: str
-
-
-class Account(NamedTuple):
-    account: str
-    epoch: int | None
-    holder: str | None
-    state: str
-    code: str | None
-    message: str | None
-    differences: str
-    changed_at: datetime | None
-
-
-class Limits(NamedTuple):
-    account: str
-    version: int
-    max_order_value: Decimal
-    max_age_seconds: Decimal
-    set_at: datetime
-
-
-class Rejection(NamedTuple):
-    topic: str
-    partition: int
-    offset: int
-    account: str
-    code: str
-    message: str
-    command_id: UUID | None
-    rejected_at: datetime
+def state_after(state: str, happening: str) -> str:
+    """The state of an order behind a happening. Total: what cannot be halts the account, so it is never on the log."""
+    return state if state in KEEPS.get(happening, ()) else LEADS_TO.get(happening, happening)
 
 
 class Order(NamedTuple):
     id: UUID
     account: str
-    command_id: UUID
+    command_id: UUID | None
+    parent_id: UUID | None
     security_id: int
+    part: str
+    origin: str
     side: str
     quantity: Decimal
+    type: str
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    time_in_force: str | None
+    order_class: str | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
     state: str
     attempt: int
     sending: int
@@ -86,7 +87,7 @@ class Order(NamedTuple):
     average_price: Decimal | None
     code: str | None
     message: str | None
-    expires_at: datetime
+    expires_at: datetime | None
     decided_at: datetime
     changed_at: datetime
 
@@ -94,12 +95,27 @@ class Order(NamedTuple):
 class Decision(NamedTuple):
     order_id: UUID
     verdict: str
+    mode: str
     price: Decimal | None
     priced_at: datetime | None
     limits_version: int
     checks: str
+    sizing: str | None
     message: str | None
     decided_at: datetime
+
+
+class Asked(NamedTuple):
+    order_id: UUID
+    kind: str
+    number: int
+    reason: str | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    asked_at: datetime | None
+    http_status: int | None
+    refusal: str | None
+    refused_at: datetime | None
 
 
 class Fill(NamedTuple):
@@ -124,100 +140,131 @@ class Position(NamedTuple):
     changed_at: datetime
 
 
-class Stranded(NamedTuple):
+class Adjustment(NamedTuple):
     account: str
-    broker_order_id: str
-    client_order_id: str
-    broker_status: str
+    security_id: int
+    tenure: int
+    number: int
+    quantity: Decimal
+    price: Decimal
+    ours: Decimal
+    theirs: Decimal
     message: str
-    seen_at: datetime
+    adjusted_at: datetime
 
 
-def account_after(row: Account | None, event: LeaseTaken | AccountReady | AccountHalted) -> Account:
-    """Who acts for the account and whether it takes entries. Halted once, it stays so through new leases: a person has to look."""
-    row = (row or Account(event.subject, None, None, "recovering", None, None, "[]", None))._replace(changed_at=event.time)
+def order_after(row: Order | None, event: Any) -> Order:
+    """The order as this event leaves it. Raises Unprojectable when the order was never decided, attached or adopted."""
     match event:
-        case LeaseTaken():
-            return row._replace(epoch=event.epoch, holder=event.holder, state="halted" if row.code else "recovering")
-        case AccountReady():
-            return row._replace(state="halted" if row.code else "ready", differences=json.dumps(event.differences))
-        case AccountHalted():
-            return row._replace(state="halted", code=event.code, message=event.message)
-
-
-def order_after(row: Order | None, event: OrderEvent) -> Order:
-    """The order as this event leaves it. Raises Unprojectable when the order was never decided."""
-    if isinstance(event, OrderApproved | OrderDenied):
-        denied = isinstance(event, OrderDenied)
-        return Order(event.order_id, event.subject, event.command_id, security_id(event.symbol), event.side, event.quantity,
-                     "denied" if denied else "approved", 0, 0, None, None, None, ZERO, None, "DENIED" if denied else None,
-                     event.message if isinstance(event, OrderDenied) else None, event.expires, event.time, event.time)
+        case OrderApproved() | OrderDenied():
+            return _decided(event)
+        case LegsAttached():
+            return _leg(event, event.legs[0])
+        case OrderAdopted():
+            return _adopted(event)
     if row is None:
         raise Unprojectable(f"{event.type} for order {event.order_id}, which no decision on account {event.subject} made")
-    row = row._replace(changed_at=event.time)
+    return _moved(row._replace(changed_at=event.time), event)
+
+
+def _moved(row: Order, event: Any) -> Order:
+    match event:
+        case FillRecorded():
+            return row._replace(state=state_after(row.state, "filled" if event.complete else "partly_filled"), broker_order_id=event.broker_order_id,
+                                filled_quantity=event.cumulative_quantity, average_price=event.average_price)
+        case OrderStatusChanged():
+            return row._replace(state=state_after(row.state, event.state), broker_status=event.broker_status)
+        case OrderReplaced() if not event.broker_order_id:
+            return row._replace(state=state_after(row.state, "superseded"), broker_status=event.broker_status)
+        case OrderReplaced():
+            return row._replace(
+                state=state_after(row.state, "replaced"), broker_order_id=event.broker_order_id, client_order_id=event.client_order_id,
+                broker_status=event.broker_status, limit_price=row.limit_price if event.limit_price is None else event.limit_price,
+                stop_price=row.stop_price if event.stop_price is None else event.stop_price)
+    row = row._replace(state=state_after(row.state, HAPPENINGS[type(event)]))
     match event:
         case OrderSubmitting():
-            return row._replace(state="submitting", client_order_id=event.client_order_id, attempt=event.attempt, sending=event.sending)
+            return row._replace(client_order_id=event.client_order_id, attempt=event.attempt, sending=event.sending, quantity=event.quantity,
+                                expires_at=event.expires)
         case OrderAccepted():
-            return row._replace(state="working", broker_order_id=event.broker_order_id, broker_status=event.broker_status, code=None, message=None)
+            return row._replace(broker_order_id=event.broker_order_id, broker_status=event.broker_status, code=None, message=None)
         case OrderRejected():
-            return row._replace(state="rejected", code=event.code, message=event.message)
+            return row._replace(code=event.refusal or event.code, message=f"{event.code} {event.message}".strip())
         case OrderUnknown():
-            return row._replace(state="unknown", code="UNKNOWN", message=event.cause)
-        case FillRecorded():
-            # A partial fill that comes after the end of an order leaves it ended: real shares, but nothing works at the broker any more.
-            return row._replace(state="filled" if event.complete else row.state, broker_order_id=event.broker_order_id,
-                                filled_quantity=event.cumulative_quantity, average_price=event.average_price)
+            return row._replace(code="UNKNOWN", message=event.cause)
+        case OrderWithdrawn():
+            return row._replace(code="WITHDRAWN", message=event.reason)
         case OrderCancelled():
-            return row._replace(state=_ended(row, "cancelled"), broker_order_id=event.broker_order_id, broker_status=event.broker_status)
-        case OrderExpired():
-            return row._replace(state=_ended(row, "expired"))
+            return row._replace(broker_order_id=event.broker_order_id or row.broker_order_id, broker_status=event.broker_status)
+    return row
 
 
-def _ended(row: Order, ending: str) -> str:
-    """Both endings may be told; the first holds."""
-    return row.state if row.state in ("cancelled", "expired") else ending
+def _decided(event: OrderApproved | OrderDenied) -> Order:
+    denied, form = isinstance(event, OrderDenied), event.form
+    return Order(
+        event.order_id, event.subject, event.command_id, None, security_id(event.symbol), event.part, event.origin, event.side, event.quantity,
+        form.type, form.limit_price, form.stop_price, form.time_in_force, form.order_class, form.stop_loss, form.take_profit,
+        "denied" if denied else "approved", 0, 0, None, None, None, ZERO, None, "DENIED" if denied else None,
+        event.message if isinstance(event, OrderDenied) else None, event.expires, event.time, event.time)
 
 
-def position_after(row: Position | None, event: FillRecorded) -> Position:
-    """Average cost: a fill that enlarges the position adds its value, one that reduces it takes its share of the cost and realises the rest."""
+def _leg(event: LegsAttached, leg: Leg) -> Order:
+    """Command, origin, class and time in force of a leg are its parent's."""
+    stop = leg.part == "stop"
+    return Order(
+        leg.order_id, event.subject, None, event.order_id, security_id(event.symbol), leg.part, "leg", leg.side, leg.quantity, "stop" if stop else "limit",
+        None if stop else leg.price, leg.price if stop else None, None, None, None, None, "held" if leg.broker_status == "held" else "working", 0, 0,
+        leg.client_order_id, leg.broker_order_id, leg.broker_status, ZERO, None, None, None, None, event.time, event.time)
+
+
+def _adopted(event: OrderAdopted) -> Order:
+    form = event.form
+    return Order(
+        event.order_id, event.subject, None, None, security_id(event.symbol), "foreign", "foreign", event.side, event.quantity,
+        form.type, form.limit_price, form.stop_price, form.time_in_force, form.order_class, form.stop_loss, form.take_profit,
+        "working", 0, 0, event.client_order_id, event.broker_order_id, event.broker_status, ZERO, None, "ADOPTED", event.message, None,
+        event.time, event.time)
+
+
+def asked_after(row: Asked | None, event: OrderCancelling | OrderCancelRefused | OrderReplacing | OrderReplaceRefused) -> Asked:
+    """A request to the broker to cancel or replace an order, and its refusal."""
+    kind = "cancel" if isinstance(event, OrderCancelling | OrderCancelRefused) else "replace"
+    row = row or Asked(event.order_id, kind, event.number, None, None, None, None, None, None, None)
+    match event:
+        case OrderCancelling():
+            return row._replace(reason=event.reason, asked_at=event.time)
+        case OrderReplacing():
+            return row._replace(reason=event.reason, limit_price=event.limit_price, stop_price=event.stop_price, asked_at=event.time)
+        case _:
+            return row._replace(http_status=event.http_status, refusal=event.message, refused_at=event.time)
+
+
+def position_after(row: Position | None, event: FillRecorded | PositionAdjusted) -> Position:
+    """Average cost: a fill that enlarges the position adds its value, one that reduces it takes its share of the cost and realises the rest. An
+    adjustment is no trade: quantity and cost follow the broker and nothing is realised, so realised profit is what fills alone earned."""
     row = row or Position(event.subject, security_id(event.symbol), ZERO, ZERO, ZERO, event.time, event.time)
+    if isinstance(event, PositionAdjusted):
+        return _held(row, event.quantity, (row.quantity + event.quantity) * event.price, ZERO, event.time)
     change = event.quantity if event.side == "buy" else -event.quantity
     held, sign = abs(row.quantity), 1 if row.quantity > 0 else -1
     closed = min(held, abs(change)) if row.quantity * change < 0 else ZERO
     released = row.cost if closed == held else (row.cost * closed / held).quantize(CENT_OF_A_CENT)
     opened = change + sign * closed
-    return row._replace(
-        quantity=row.quantity + change, cost=row.cost - released + opened * event.price if closed else row.cost + change * event.price,
-        realised_profit=row.realised_profit + (sign * closed * event.price - released if closed else ZERO),
-        opened_at=event.time if row.quantity * (row.quantity + change) <= 0 else row.opened_at, changed_at=event.time)
+    cost = row.cost - released + opened * event.price if closed else row.cost + change * event.price
+    return _held(row, change, cost, sign * closed * event.price - released if closed else ZERO, event.time)
 
 
-STUBS = Table("accounts", AccountStub, key=1, keeps="first", stub=True)
-ACCOUNTS = Table("accounts", Account, key=1, keeps="fold", evolve=account_after)
-LIMITS = Table("risk_limits", Limits, key=2, keeps="first")
-REJECTIONS = Table("command_rejections", Rejection, key=3, keeps="first")
+def _held(row: Position, change: Decimal, cost: Decimal, realised: Decimal, at: datetime) -> Position:
+    return row._replace(quantity=row.quantity + change, cost=cost, realised_profit=row.realised_profit + realised,
+                        opened_at=at if row.quantity * (row.quantity + change) <= 0 else row.opened_at, changed_at=at)
+
+
 ORDERS = Table("orders", Order, key=1, keeps="fold", evolve=order_after)
 DECISIONS = Table("decision_log", Decision, key=1, keeps="first")
+ASKED = Table("order_changes", Asked, key=3, keeps="fold", evolve=asked_after)
 FILLS = Table("fills", Fill, key=2, keeps="first")
 POSITIONS = Table("positions", Position, key=2, keeps="fold", evolve=position_after)
-STRANDED = Table("stranded_orders", Stranded, key=3, keeps="first")
-
-
-def account(event: LeaseTaken | AccountReady | AccountHalted) -> Iterator[Change]:
-    """The account's actor came, is ready, or halted."""
-    yield Fold(ACCOUNTS, (event.subject,), event)
-
-
-def limits(event: LimitsSet) -> Iterator[Change]:
-    """The risk parameters from here on."""
-    yield Put(STUBS, AccountStub(event.subject))
-    yield Put(LIMITS, Limits(event.subject, event.version, event.max_order_value, event.max_age_seconds, event.time))
-
-
-def rejected(event: CommandRejected) -> Iterator[Change]:
-    """A record on the commands topic that was not acted on."""
-    yield Put(REJECTIONS, Rejection(event.topic, event.partition, event.offset, event.subject, event.code, event.message, event.command_id, event.time))
+ADJUSTMENTS = Table("position_adjustments", Adjustment, key=4, keeps="first")
 
 
 def decided(event: OrderApproved | OrderDenied) -> Iterator[Change]:
@@ -227,13 +274,35 @@ def decided(event: OrderApproved | OrderDenied) -> Iterator[Change]:
     yield Fold(ORDERS, (event.order_id,), event)
     denied = isinstance(event, OrderDenied)
     checks = json.dumps([check.model_dump(mode="json") for check in event.checks])
-    yield Put(DECISIONS, Decision(event.order_id, "denied" if denied else "approved", event.price, event.priced_at, event.limits_version, checks,
+    yield Put(DECISIONS, Decision(event.order_id, "denied" if denied else "approved", event.mode, event.price, event.priced_at, event.limits_version, checks,
+                                  event.sizing.model_dump_json() if event.sizing else None,
                                   event.message if isinstance(event, OrderDenied) else None, event.time))
 
 
-def moved(event: OrderEvent) -> Iterator[Change]:
+def attached(event: LegsAttached) -> Iterator[Change]:
+    """Each leg is an order of its own, known by its parent."""
+    yield stub(event.symbol)
+    for leg in event.legs:
+        yield Fold(ORDERS, (leg.order_id,), event.model_copy(update={"legs": (leg,)}))
+
+
+def adopted(event: OrderAdopted) -> Iterator[Change]:
+    """An order that this account did not send is followed from here on."""
+    yield Put(STUBS, AccountStub(event.subject))
+    yield stub(event.symbol)
+    yield Fold(ORDERS, (event.order_id,), event)
+
+
+def moved(event: Any) -> Iterator[Change]:
     """An order went on."""
     yield Fold(ORDERS, (event.order_id,), event)
+
+
+def asked(event: OrderCancelling | OrderCancelRefused | OrderReplacing | OrderReplaceRefused) -> Iterator[Change]:
+    """The broker is asked to change an order, or refused to."""
+    yield Fold(ORDERS, (event.order_id,), event)
+    kind = "cancel" if isinstance(event, OrderCancelling | OrderCancelRefused) else "replace"
+    yield Fold(ASKED, (event.order_id, kind, event.number), event)
 
 
 def filled(event: FillRecorded) -> Iterator[Change]:
@@ -245,7 +314,10 @@ def filled(event: FillRecorded) -> Iterator[Change]:
     yield Fold(POSITIONS, (event.subject, security_id(event.symbol)), event)
 
 
-def stranded(event: OrderStranded) -> Iterator[Change]:
-    """The broker has an order that this log does not know."""
+def adjusted(event: PositionAdjusted) -> Iterator[Change]:
+    """The books follow the broker."""
     yield Put(STUBS, AccountStub(event.subject))
-    yield Put(STRANDED, Stranded(event.subject, event.broker_order_id, event.client_order_id, event.broker_status, event.message, event.time))
+    yield stub(event.symbol)
+    yield Put(ADJUSTMENTS, Adjustment(event.subject, security_id(event.symbol), event.tenure, event.number, event.quantity, event.price, event.ours,
+                                      event.theirs, event.message, event.time))
+    yield Fold(POSITIONS, (event.subject, security_id(event.symbol)), event)

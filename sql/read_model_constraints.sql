@@ -7,19 +7,48 @@ ALTER TABLE sessions ADD FOREIGN KEY (feed_id) REFERENCES feeds;
 ALTER TABLE minutes_sealed
     ADD FOREIGN KEY (feed_id) REFERENCES feeds,
     ADD FOREIGN KEY (time_id) REFERENCES time_dimension;
+ALTER TABLE securities ADD FOREIGN KEY (sector_id) REFERENCES sectors;
+ALTER TABLE daily_facts ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE symbol_halts ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE signals ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE commands ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE risk_limits ADD FOREIGN KEY (account) REFERENCES accounts;
-ALTER TABLE orders
+ALTER TABLE approvals ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE risk_events ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE emergency_stops ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE account_values
+    ADD FOREIGN KEY (account) REFERENCES accounts,
+    ADD FOREIGN KEY (time_id) REFERENCES time_dimension;
+ALTER TABLE position_marks
     ADD FOREIGN KEY (account) REFERENCES accounts,
     ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE account_reconciliations ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE account_differences
+    ADD FOREIGN KEY (account, tenure, number) REFERENCES account_reconciliations,
+    ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE trading_cycles ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE cycle_phases ADD FOREIGN KEY (account, session) REFERENCES trading_cycles;
+ALTER TABLE account_controls ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE signals_passed ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE simulated_intents ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE day_reports ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE orders
+    ADD FOREIGN KEY (account) REFERENCES accounts,
+    ADD FOREIGN KEY (parent_id) REFERENCES orders,
+    ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE decision_log ADD FOREIGN KEY (order_id) REFERENCES orders;
+ALTER TABLE order_changes ADD FOREIGN KEY (order_id) REFERENCES orders;
 ALTER TABLE fills ADD FOREIGN KEY (order_id) REFERENCES orders;
 ALTER TABLE positions
     ADD FOREIGN KEY (account) REFERENCES accounts,
     ADD FOREIGN KEY (security_id) REFERENCES securities;
-ALTER TABLE stranded_orders ADD FOREIGN KEY (account) REFERENCES accounts;
+ALTER TABLE position_adjustments ADD FOREIGN KEY (account, security_id) REFERENCES positions;
 
 CREATE INDEX ON commands (account, requested_at);
 CREATE INDEX ON command_rejections (command_id);
 CREATE INDEX ON orders (command_id);
 CREATE INDEX ON orders (account, decided_at);
+CREATE INDEX ON orders (parent_id);
+CREATE INDEX ON orders (account, security_id, part);
+CREATE INDEX ON signals (raised_at);
+CREATE INDEX ON risk_events (account, raised_at);

@@ -29,7 +29,50 @@ CREATE TABLE securities (
     tradable     boolean,
     fractionable boolean,
     shortable    boolean,
-    listed_at    timestamptz
+    listed_at    timestamptz,
+    sector_id    bigint                 -- null until sector.assigned told it
+);
+
+CREATE TABLE sectors (
+    id   bigint PRIMARY KEY,            -- a function of the name
+    name text NOT NULL UNIQUE           -- GICS
+);
+
+-- What a symbol's days say, known before the session after `session` opens.
+CREATE TABLE daily_facts (
+    security_id    bigint NOT NULL,
+    session        date NOT NULL,       -- the last complete New York day
+    close          numeric NOT NULL,    -- USD, split-adjusted
+    average_volume numeric NOT NULL,    -- shares a day
+    atr            numeric,             -- ATR(14), USD; null with fewer than 15 days
+    support        numeric,             -- lowest low of 20 days, USD
+    returns        numeric[] NOT NULL,  -- daily simple returns, oldest first, the last one is of `session`
+    PRIMARY KEY (security_id, session)
+);
+
+CREATE TABLE symbol_halts (
+    security_id bigint NOT NULL,
+    at          timestamptz NOT NULL,
+    halted      boolean NOT NULL,       -- false: trading goes on
+    code        text NOT NULL,          -- of the tape
+    reason      text,
+    PRIMARY KEY (security_id, at)
+);
+
+CREATE TABLE signals (
+    id               uuid PRIMARY KEY,
+    security_id      bigint  NOT NULL,
+    strategy         text    NOT NULL,
+    strategy_version text    NOT NULL,
+    entry            numeric NOT NULL,  -- USD; stop < entry < target
+    stop             numeric NOT NULL,
+    target           numeric NOT NULL,
+    confidence       numeric NOT NULL,  -- 0 to 1
+    size_hint        numeric,           -- shares
+    reasons          jsonb   NOT NULL,  -- in words, most important first
+    scan_id          uuid,
+    raised_at        timestamptz NOT NULL,
+    expires_at       timestamptz NOT NULL
 );
 
 CREATE TABLE feeds (
@@ -86,9 +129,10 @@ CREATE TABLE commands (
     account         text NOT NULL,      -- or `system`
     type            text NOT NULL,
     idempotency_key text NOT NULL,
-    security_id     bigint,             -- these three null unless a trade was asked for
-    side            text,
+    security_id     bigint,             -- null where it is about no symbol
+    side            text,               -- these two null unless a trade was asked for
     quantity        numeric,
+    details         jsonb NOT NULL,     -- what is particular to its kind: prices, order, changes, action …
     actor           text NOT NULL,
     reason          text NOT NULL,      -- untrusted text
     expires_at      timestamptz,
@@ -114,26 +158,227 @@ CREATE TABLE accounts (
     state       text NOT NULL DEFAULT 'recovering' CHECK (state IN ('recovering', 'ready', 'halted')),
     code        text,                   -- why it halted
     message     text,
-    differences jsonb NOT NULL DEFAULT '[]',    -- what reconciliation could not explain
+    differences jsonb NOT NULL DEFAULT '[]',    -- what reconciliation could not explain when it became ready, in words
+    emergency   text,                   -- reason of the emergency stop that stands
+    mode        text NOT NULL DEFAULT 'advisory' CHECK (mode IN ('autonomous', 'advisory', 'simulation')),
+    paused      boolean NOT NULL DEFAULT false,
+    stopped     text,                   -- how its day was stopped; null while it takes part
     changed_at  timestamptz             -- null until the account's actor was heard of
 );
 
 CREATE TABLE risk_limits (
-    account         text    NOT NULL,
-    version         integer NOT NULL,
-    max_order_value numeric NOT NULL,   -- USD
-    max_age_seconds numeric NOT NULL,
-    set_at          timestamptz NOT NULL,
+    account     text    NOT NULL,
+    version     integer NOT NULL,
+    parameters  jsonb   NOT NULL,       -- every parameter by name; numbers as strings, digits kept
+    changed     jsonb   NOT NULL,       -- names that differ from the version before
+    origin      text    NOT NULL,
+    approval_id text,                   -- the approval that let a loosening pass
+    set_at      timestamptz NOT NULL,
     PRIMARY KEY (account, version)
+);
+
+CREATE TABLE approvals (
+    account     text NOT NULL,
+    approval_id text NOT NULL,
+    what        text,                   -- limits · resume · mode; null where nothing ever waited under this id
+    summary     text,
+    changes     jsonb NOT NULL,         -- [name, value] pairs
+    state       text NOT NULL CHECK (state IN ('waiting', 'given', 'expired', 'refused')),
+    message     text,                   -- why it was refused
+    command_id  uuid,                   -- what asked for it
+    asked_at    timestamptz,
+    expires_at  timestamptz,
+    settled_at  timestamptz,
+    PRIMARY KEY (account, approval_id)
+);
+
+-- Alarms: a limit is close or reached, an order failed or is in doubt; `cleared` ends the one before it with the same code and subject.
+CREATE TABLE risk_events (
+    account    text    NOT NULL,
+    number     integer NOT NULL,        -- counted per account
+    code       text    NOT NULL,
+    level      text    NOT NULL CHECK (level IN ('warning', 'breach', 'cleared')),
+    subject_of text    NOT NULL,        -- the symbol, sector, order or interface it concerns, as told; '' for the account
+    actual     numeric NOT NULL,
+    "limit"    numeric NOT NULL,
+    message    text    NOT NULL,        -- partly the broker's words: untrusted text
+    action     text    NOT NULL,        -- none · entries closed · flattened · halted
+    raised_at  timestamptz NOT NULL,
+    PRIMARY KEY (account, number)
+);
+
+CREATE TABLE emergency_stops (
+    account    text NOT NULL,
+    command_id uuid NOT NULL,
+    actor      text NOT NULL,
+    reason     text NOT NULL,           -- untrusted text
+    cancelled  uuid[] NOT NULL,         -- orders whose cancellation was asked for
+    flattened  bigint[] NOT NULL,       -- securities whose position is closed
+    stopped_at timestamptz NOT NULL,
+    PRIMARY KEY (account, command_id)
+);
+
+-- The last valuation of each minute, USD. The newest row of an account is what it is worth.
+CREATE TABLE account_values (
+    account        text    NOT NULL,
+    time_id        integer NOT NULL,    -- the minute it falls in, by its END
+    number         integer NOT NULL,    -- counted per account
+    valued_at      timestamptz NOT NULL,
+    equity         numeric NOT NULL,
+    cash           numeric NOT NULL,
+    exposure       numeric NOT NULL,    -- sum of absolute position values
+    positions      integer NOT NULL,
+    realised_today numeric NOT NULL,
+    open_profit    numeric NOT NULL,
+    day_profit     numeric NOT NULL,
+    peak_equity    numeric NOT NULL,    -- of the day
+    drawdown       numeric NOT NULL,    -- peak - equity
+    PRIMARY KEY (account, time_id)
+);
+
+-- The newest mark of each position; value is quantity x price, open profit is value - cost.
+CREATE TABLE position_marks (
+    account     text    NOT NULL,
+    security_id bigint  NOT NULL,
+    quantity    numeric NOT NULL,
+    price       numeric NOT NULL,       -- USD
+    priced_at   timestamptz NOT NULL,
+    cost        numeric NOT NULL,       -- USD
+    marked_at   timestamptz NOT NULL,
+    PRIMARY KEY (account, security_id)
+);
+
+CREATE TABLE account_reconciliations (
+    account       text    NOT NULL,
+    tenure        integer NOT NULL,
+    number        integer NOT NULL,     -- of the snapshot
+    reason        text    NOT NULL,
+    equity        numeric NOT NULL,     -- USD, as the broker says
+    last_equity   numeric NOT NULL,     -- at the last close
+    cash          numeric NOT NULL,
+    buying_power  numeric NOT NULL,
+    orders        integer NOT NULL,     -- compared
+    positions     integer NOT NULL,
+    reconciled_at timestamptz NOT NULL,
+    PRIMARY KEY (account, tenure, number)
+);
+
+CREATE TABLE account_differences (
+    account     text    NOT NULL,
+    tenure      integer NOT NULL,
+    number      integer NOT NULL,
+    security_id bigint  NOT NULL,
+    ours        numeric NOT NULL,       -- shares
+    theirs      numeric NOT NULL,
+    looks       integer NOT NULL,       -- consecutive snapshots that showed just this
+    PRIMARY KEY (account, tenure, number, security_id)
+);
+
+-- From catalyst.broker.
+CREATE TABLE breaker_changes (
+    account    text    NOT NULL,
+    api        text    NOT NULL,
+    tenure     integer NOT NULL,
+    number     integer NOT NULL,
+    state      text    NOT NULL CHECK (state IN ('closed', 'open', 'probing')),
+    failures   integer NOT NULL,        -- in a row
+    cause      text    NOT NULL,        -- untrusted text
+    changed_at timestamptz NOT NULL,
+    PRIMARY KEY (account, api, tenure, number)
+);
+
+CREATE TABLE trading_cycles (
+    account     text NOT NULL,
+    session     date NOT NULL,          -- the New York day
+    opens       timestamptz,            -- these two null where the plan was not recorded
+    closes      timestamptz,
+    half_day    boolean NOT NULL,
+    planned_at  timestamptz,
+    phase       text,                   -- the last one entered; null before the first
+    phase_since timestamptz,
+    sealed_at   timestamptz,            -- when the account's state was sealed for its next start
+    digest      text,                   -- of that state
+    PRIMARY KEY (account, session)
+);
+
+CREATE TABLE cycle_phases (
+    account      text NOT NULL,
+    session      date NOT NULL,
+    phase        text NOT NULL,
+    due          timestamptz NOT NULL,
+    state        text NOT NULL CHECK (state IN ('to come', 'entered', 'missed')),
+    number       integer,               -- phases entered ever; null unless entered
+    late_seconds numeric,
+    reason       text,
+    changed_at   timestamptz NOT NULL,
+    PRIMARY KEY (account, session, phase)
+);
+
+-- What people changed about how the account takes part: paused resumed stopped started, mode set, lifted, and simulation offered.
+CREATE TABLE account_controls (
+    id      uuid PRIMARY KEY,           -- of the event
+    account text NOT NULL,
+    action  text NOT NULL,
+    detail  text,                       -- how it was stopped, the mode, the approval
+    actor   text,                       -- null where nobody asked
+    reason  text NOT NULL,              -- untrusted text; of a lifted halt the code it stood under
+    at      timestamptz NOT NULL
+);
+
+CREATE TABLE signals_passed (
+    account   text NOT NULL,
+    signal_id uuid NOT NULL,            -- no foreign key: the signal is another stream's row
+    code      text NOT NULL,
+    reason    text NOT NULL,
+    passed_at timestamptz NOT NULL,
+    PRIMARY KEY (account, signal_id)
+);
+
+CREATE TABLE simulated_intents (
+    account           text NOT NULL,
+    intent_id         uuid NOT NULL,    -- of the request or signal
+    simulated_account text NOT NULL,
+    request           jsonb NOT NULL,   -- the trade.requested event as it was put on catalyst.commands
+    simulated_at      timestamptz NOT NULL,
+    PRIMARY KEY (account, intent_id)
+);
+
+CREATE TABLE day_reports (
+    account        text    NOT NULL,
+    session        date    NOT NULL,
+    orders         integer NOT NULL,
+    approved       integer NOT NULL,
+    denied         integer NOT NULL,
+    fills          integer NOT NULL,
+    trades_closed  integer NOT NULL,
+    realised       numeric NOT NULL,    -- USD
+    fees           numeric NOT NULL,
+    equity         numeric NOT NULL,
+    max_drawdown   numeric NOT NULL,
+    positions_left integer NOT NULL,    -- 0 when flat
+    alerts         integer NOT NULL,
+    denials        jsonb   NOT NULL,    -- [code, how often] pairs, most frequent first
+    reported_at    timestamptz NOT NULL,
+    PRIMARY KEY (account, session)
 );
 
 CREATE TABLE orders (
     id              uuid PRIMARY KEY,
     account         text    NOT NULL,
-    command_id      uuid    NOT NULL,   -- no foreign key: the command is another stream's row and may come later
+    command_id      uuid,               -- command, signal or timer; null for a leg (its parent's) and an adopted order. No foreign key: another stream's row
+    parent_id       uuid,               -- of a leg: the entry it protects
     security_id     bigint  NOT NULL,
+    part            text    NOT NULL CHECK (part IN ('entry', 'exit', 'stop', 'target', 'foreign')),
+    origin          text    NOT NULL,   -- command signal protection flatten emergency limit · leg · foreign: adopted, not sent by us
     side            text    NOT NULL,
     quantity        numeric NOT NULL,   -- shares
+    type            text    NOT NULL,
+    limit_price     numeric,            -- USD, of the order itself
+    stop_price      numeric,
+    time_in_force   text,               -- these two null for a leg: its parent's
+    order_class     text,
+    stop_loss       numeric,            -- USD, of the stop leg asked for
+    take_profit     numeric,
     state           text    NOT NULL,
     attempt         integer NOT NULL,
     sending         integer NOT NULL,
@@ -144,7 +389,7 @@ CREATE TABLE orders (
     average_price   numeric,            -- USD, over its fills
     code            text,               -- why it was refused or is in doubt
     message         text,
-    expires_at      timestamptz NOT NULL,
+    expires_at      timestamptz,        -- null for legs and adopted orders
     decided_at      timestamptz NOT NULL,
     changed_at      timestamptz NOT NULL
 );
@@ -152,12 +397,29 @@ CREATE TABLE orders (
 CREATE TABLE decision_log (
     order_id       uuid PRIMARY KEY,
     verdict        text    NOT NULL CHECK (verdict IN ('approved', 'denied')),
-    price          numeric,             -- USD, the close it was judged at; null when there was none
+    mode           text    NOT NULL,    -- who acted on signals then
+    price          numeric,             -- USD, the price it was judged at; null when there was none
     priced_at      timestamptz,
     limits_version integer NOT NULL,
     checks         jsonb   NOT NULL,    -- every check in the order they ran: code, passed, actual, limit
+    sizing         jsonb,               -- every figure that went into the quantity; null where nothing was sized
     message        text,                -- what the asker was told
     decided_at     timestamptz NOT NULL
+);
+
+-- What the broker was asked to change about an order, and that it refused.
+CREATE TABLE order_changes (
+    order_id    uuid    NOT NULL,
+    kind        text    NOT NULL CHECK (kind IN ('cancel', 'replace')),
+    number      integer NOT NULL,       -- counted per order and kind
+    reason      text,                   -- untrusted text
+    limit_price numeric,                -- USD, asked for
+    stop_price  numeric,
+    asked_at    timestamptz,
+    http_status integer,
+    refusal     text,                   -- the broker's words; null while it was not refused
+    refused_at  timestamptz,
+    PRIMARY KEY (order_id, kind, number)
 );
 
 CREATE TABLE fills (
@@ -173,23 +435,28 @@ CREATE TABLE fills (
     PRIMARY KEY (order_id, cumulative_quantity)
 );
 
+-- Position = fills + adjustments. One position has many orders: entry, exits, stop, target.
 CREATE TABLE positions (
     account         text    NOT NULL,
     security_id     bigint  NOT NULL,
     quantity        numeric NOT NULL,   -- shares, short < 0; 0 when closed
-    cost            numeric NOT NULL,   -- USD paid for what is held, at average cost
-    realised_profit numeric NOT NULL,   -- USD, since the first fill
+    cost            numeric NOT NULL,   -- USD paid for what is held, at average cost; after an adjustment the broker's
+    realised_profit numeric NOT NULL,   -- USD, since the first fill, by fills alone: an adjustment is no trade and realises nothing
     opened_at       timestamptz NOT NULL,   -- when the quantity last left 0
     changed_at      timestamptz NOT NULL,
     PRIMARY KEY (account, security_id)
 );
 
-CREATE TABLE stranded_orders (
-    account         text NOT NULL,
-    broker_order_id text NOT NULL,
-    client_order_id text NOT NULL,
-    broker_status   text NOT NULL,
-    message         text NOT NULL,
-    seen_at         timestamptz NOT NULL,
-    PRIMARY KEY (account, broker_order_id, client_order_id)
+CREATE TABLE position_adjustments (
+    account     text    NOT NULL,
+    security_id bigint  NOT NULL,
+    tenure      integer NOT NULL,       -- of the second look
+    number      integer NOT NULL,
+    quantity    numeric NOT NULL,       -- shares added, < 0 taken away
+    price       numeric NOT NULL,       -- USD, the broker's average entry price
+    ours        numeric NOT NULL,       -- shares before
+    theirs      numeric NOT NULL,
+    message     text    NOT NULL,
+    adjusted_at timestamptz NOT NULL,
+    PRIMARY KEY (account, security_id, tenure, number)
 );

@@ -13,14 +13,17 @@ from schemas.commands import SecuritiesRequested, TradeRequested
 from schemas.envelope import NAMESPACE, Event
 from schemas.market import BarClosed, BarCorrected, BarLate, MinuteSealed, SealedPartition, SessionClosed, SessionOpened
 from schemas.reference import SecurityListed
-from schemas.topics import BARS, CLOCK, COMMANDS, REFERENCE, TRADING
+from schemas.risk import AccountValued, LimitsSet, PositionMarked, RiskParameters
+from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, REFERENCE, SIGNALS, TRADING
 from schemas.trading import (
     AccountReady,
     CheckResult,
     CommandRejected,
     FillRecorded,
+    Form,
     LeaseTaken,
-    LimitsSet,
+    Leg,
+    LegsAttached,
     OrderAccepted,
     OrderApproved,
     OrderCancelled,
@@ -34,6 +37,9 @@ from schemas.trading import (
 from streams.log import EventLog, Message, Record, TopicPartition
 from streams.log.chain import Chain
 from streams.log.keys import partition_for
+from tests.unit.schemas import story_market
+from tests.unit.schemas.story import account as every_event
+from tests.unit.schemas.story import asked as every_command
 
 OPEN = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 FEED = "/alpaca/iex"
@@ -76,9 +82,10 @@ def listed(symbol: str, **more: Any) -> SecurityListed:
     return SecurityListed.new(source="/alpaca", subject=symbol, time=at(0), **about)
 
 
-def asked(key: str, side: str = "buy", quantity: int = 10, symbol: str = "AAPL", account: str = "paper", minute: float = 1) -> TradeRequested:
+def asked(key: str, side: str = "buy", quantity: int = 10, symbol: str = "AAPL", account: str = "paper", minute: float = 1,
+          **more: Any) -> TradeRequested:
     return TradeRequested.new(source="/gateway", subject=account, time=at(minute), symbol=symbol, side=side, quantity=quantity, idempotency_key=key,
-                              actor="claude", reason="because", expires=at(minute + 1))
+                              actor="claude", reason="because", expires=at(minute + 1), **more)
 
 
 class Account:
@@ -94,14 +101,16 @@ class Account:
         return LeaseTaken.new(**self._about(minute), holder=f"host-{epoch}", previous=epoch - 1, epoch=epoch)
 
     def limits(self) -> LimitsSet:
-        return LimitsSet.new(**self._about(0), version=1, max_order_value=50_000, max_age_seconds=60)
+        return LimitsSet.new(**self._about(0), version=1, parameters=RiskParameters(), changed=(), origin="start")
 
     def ready(self, epoch: int = 1) -> AccountReady:
         return AccountReady.new(**self._about(0), epoch=epoch, open_orders=0, positions=0, differences=())
 
     def _verdict(self, request: TradeRequested, minute: float, passed: bool) -> dict[str, Any]:
         checks = (CheckResult(code="ORDER_VALUE", passed=passed, actual=Decimal("1000.50"), limit=Decimal(50_000 if passed else 100)),)
-        return {**self._about(minute), "order_id": named("order", request.id), "command_id": request.id, "symbol": request.symbol, "side": request.side,
+        form = Form(order_class="bracket" if request.target_price else "simple", stop_loss=request.stop_price, take_profit=request.target_price)
+        return {**self._about(minute), "order_id": named("order", request.id), "command_id": request.id, "form": form,
+                "symbol": request.symbol, "side": request.side,
                 "quantity": request.quantity, "price": Decimal("100.05"), "priced_at": at(int(minute)), "expires": request.expires, "checks": checks,
                 "limits_version": 1}
 
@@ -115,7 +124,7 @@ class Account:
         return OrderSubmitting.caused_by(
             request, **self._about(minute), order_id=named("order", request.id), client_order_id=f"cat-{request.idempotency_key}", attempt=1, sending=sending,
             symbol=request.symbol, side=request.side, quantity=request.quantity,
-            position_intent="buy_to_open" if request.side == "buy" else "sell_to_close", expires=request.expires)
+            position_intent="buy_to_open" if request.side == "buy" else "sell_to_close", expires=request.expires, price=Decimal("100.05"))
 
     def accept(self, request: TradeRequested, minute: float = 1) -> OrderAccepted:
         return OrderAccepted.caused_by(request, **self._about(minute), order_id=named("order", request.id), client_order_id=f"cat-{request.idempotency_key}",
@@ -136,6 +145,25 @@ class Account:
             request, **self._about(minute), order_id=named("order", request.id), broker_order_id=f"b-{request.idempotency_key}", symbol=request.symbol,
             side=request.side, quantity=quantity, price=Decimal(price), cumulative_quantity=total, average_price=Decimal(average or price),
             complete=total >= request.quantity if complete is None else complete, evidence="stream")
+
+    def legs(self, request: TradeRequested, minute: float = 1, status: str = "held") -> LegsAttached:
+        """The bracket's stop and target."""
+        assert request.stop_price and request.target_price
+        legs = [Leg(order_id=named(part, request.id), part=part, broker_order_id=f"b-{part}-{request.idempotency_key}", client_order_id=f"{part}-leg",
+                    side="sell", quantity=request.quantity, price=price, broker_status=status)
+                for part, price in (("stop", request.stop_price), ("target", request.target_price))]
+        return LegsAttached.caused_by(request, **self._about(minute), order_id=named("order", request.id), symbol=request.symbol, legs=tuple(legs))
+
+    def mark(self, symbol: str, quantity: int, price: str, cost: str, minute: float = 2) -> PositionMarked:
+        value = quantity * Decimal(price)
+        return PositionMarked.new(**self._about(minute), symbol=symbol, number=int(minute), quantity=quantity, price=Decimal(price), priced_at=at(int(minute)),
+                                  value=value, cost=Decimal(cost), open_profit=value - Decimal(cost))
+
+    def worth(self, minute: float, equity: str = "100000", day_profit: str = "0", exposure: str = "0", positions: int = 0,
+              drawdown: str = "0") -> AccountValued:
+        return AccountValued.new(
+            **self._about(minute), number=int(minute * 100), equity=Decimal(equity), cash=Decimal(equity), exposure=Decimal(exposure), positions=positions,
+            realised_today=Decimal(day_profit), open_profit=Decimal(0), day_profit=Decimal(day_profit), peak_equity=Decimal(equity), drawdown=Decimal(drawdown))
 
     def cancel(self, request: TradeRequested, filled: int = 0, minute: float = 1) -> OrderCancelled:
         return OrderCancelled.caused_by(request, **self._about(minute), order_id=named("order", request.id), broker_order_id=f"b-{request.idempotency_key}",
@@ -166,7 +194,8 @@ class Tape:
         for event in events:
             if topics.TOPICS[topic].single_writer:
                 stream = (topic, event.subject)
-                message, self.chains[stream] = self.chains.get(stream, Chain()).stamp(event, recordedtime=event.time, runid="test")
+                fresh = Chain() if LeaseTaken in topics.TOPICS[topic].carries else Chain(epoch=1, leased=False)
+                message, self.chains[stream] = self.chains.get(stream, fresh).stamp(event, recordedtime=event.time, runid="test")
             else:
                 message = Message(event.subject, codec.encode(event))
             self.put(topic, message)
@@ -220,7 +249,8 @@ def in_batches(records: Sequence[Record], size: int, seed: int | None = None) ->
 
 
 def a_day(seed: int = 1, symbols: int = 12, minutes: int = 40) -> Tape:
-    """Two accounts trading through a short day: every kind of event, late and corrected bars, used keys, a lost lease, records that are no events."""
+    """Two accounts trading through a short day, and a third to which everything else happens: every kind of event,
+    late and corrected bars, used keys, a lost lease, records that are no events."""
     chance = random.Random(seed)
     tape, names = Tape(), [f"SYM{number}" for number in range(symbols)]
     tape.say(CLOCK.name, LeaseTaken.new(source="/market", subject="iex", time=at(0), holder="m", previous=0, epoch=1),
@@ -241,6 +271,15 @@ def a_day(seed: int = 1, symbols: int = 12, minutes: int = 40) -> Tape:
                                                     actor="a", reason="r"))
     for account in (Account("paper"), Account("second")):
         _trade(tape, account, chance, names)
+    return everything_else(tape)
+
+
+def everything_else(tape: Tape) -> Tape:
+    """The story of the golden files, on an account of its own: a kind of event that is new comes into the day with its golden file."""
+    for topic, events in ((REFERENCE, story_market.known()), (SIGNALS, story_market.seen()), (COMMANDS, every_command()), (BROKER, story_market.told()),
+                          (TRADING, every_event())):
+        told = [event.model_copy(update={"subject": "golden"}) if event.subject == "paper" else event for event in events]
+        tape.say(topic.name, *told)
     return tape
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 import pytest
 
+from projections.accounts import LIMITS
 from projections.batch import Batch, Intake
 from projections.engine import TOPICS
 from projections.sources import SOURCES
-from projections.trading import LIMITS, ORDERS
+from projections.trading import ORDERS
 from schemas import codec
 from schemas.market import BarClosed
 from schemas.topics import BARS, CLOCK, COMMANDS, REFERENCE, TRADING
@@ -180,5 +181,5 @@ def test_a_day_has_every_kind_of_event_that_is_projected():
     assert batch.halt is None
     told = {kind for _, kind in batch.counts}
     shown = {kind.kind() for source in SOURCES.values() for kind in source.projects}
-    assert shown - told == {"account.halted.v1", "order.expired.v1", "order.stranded.v1"}
+    assert shown <= told
     assert BarClosed.kind() in told

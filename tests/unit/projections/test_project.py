@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 
-from projections import commands, market, reference, trading
+from projections import accounts, commands, cycle, market, reference, trading
 from projections.batch import Batch
+from projections.queries import OPEN_STATES
 from projections.rows import Fold, Put, Table, Unprojectable
 from projections.sources import SOURCES, TABLES
 from schemas import topics
+from schemas.commands import TradeRequested
 from schemas.envelope import Event
 from schemas.market import SessionClosed, SessionOpened
-from schemas.trading import AccountHalted, LeaseTaken
-from tests.unit.projections.stories import FEED, Account, asked, at, bar, corrected, late, listed, sealed
+from schemas.risk import RiskParameters
+from schemas.trading import AccountHalted, LeaseTaken, LegsAttached
+from streams.trading import evolve, order
+from tests.unit.projections.stories import FEED, Account, asked, at, bar, corrected, every_event, late, listed, sealed
+from tests.unit.schemas import story_market
 
 paper = Account()
 
@@ -130,14 +135,14 @@ def test_a_request_becomes_a_command_and_its_key_is_taken_once():
 # trading
 
 def test_an_account_is_recovering_until_it_says_it_is_ready():
-    assert row_after(trading.ACCOUNTS, paper.lease(1)).state == "recovering"
-    row = row_after(trading.ACCOUNTS, paper.lease(1), paper.ready())
+    assert row_after(accounts.ACCOUNTS, paper.lease(1)).state == "recovering"
+    row = row_after(accounts.ACCOUNTS, paper.lease(1), paper.ready())
     assert (row.state, row.epoch, row.holder) == ("ready", 1, "host-1")
 
 
 def test_a_halted_account_stays_halted_through_a_new_lease():
     halt = AccountHalted.new(source="/account/paper", subject="paper", time=at(2), epoch=1, code="GAP", message="seq 9 is missing")
-    row = row_after(trading.ACCOUNTS, paper.lease(1), paper.ready(), halt, paper.lease(2), paper.ready(2))
+    row = row_after(accounts.ACCOUNTS, paper.lease(1), paper.ready(), halt, paper.lease(2), paper.ready(2))
     assert (row.state, row.code, row.epoch) == ("halted", "GAP", 2)
 
 
@@ -158,7 +163,7 @@ STORIES = {
     "in doubt, then found": ([paper.approve, paper.submit, paper.doubt, paper.accept], "working", 0),
     "too old to send": ([paper.approve, paper.expire], "expired", 0),
     "cancelled": ([paper.approve, paper.submit, paper.accept, paper.cancel], "cancelled", 0),
-    "cancelled, then told expired": ([paper.approve, paper.submit, paper.accept, paper.cancel, paper.expire], "cancelled", 0),
+    "cancelled, then told expired": ([paper.approve, paper.submit, paper.accept, paper.cancel, paper.expire], "expired", 0),
     "partly filled": ([paper.approve, paper.submit, paper.accept, lambda asked: paper.fill(asked, 4, "9")], "working", 4),
     "filled": ([paper.approve, paper.submit, paper.accept, lambda asked: paper.fill(asked, 10, "9")], "filled", 10),
     "a part filled after its end": ([paper.approve, paper.submit, paper.accept, paper.cancel, lambda asked: paper.fill(asked, 4, "9")], "cancelled", 4),
@@ -172,6 +177,57 @@ def test_an_order_ends_up_where_its_story_leads(story: str):
     request = asked("k")
     row = row_after(trading.ORDERS, *(tell(request) for tell in told))
     assert (row.state, row.filled_quantity, row.command_id) == (state, filled, request.id)
+
+
+@pytest.mark.parametrize(("state", "happening"), sorted(order.MOVES), ids="/".join)
+def test_an_order_is_where_the_accounts_own_table_says(state: order.State, happening: order.Happening):
+    assert trading.state_after(state, happening) == order.move(state, happening)
+
+
+def test_events_mean_to_the_projection_what_they_mean_to_the_account():
+    assert trading.HAPPENINGS == evolve.HAPPENINGS
+    assert trading.ENDED == order.ENDED
+    assert set(OPEN_STATES) == order.OPEN
+
+
+def bracket(**more: Any) -> TradeRequested:
+    return asked("k", stop_price=Decimal(95), target_price=Decimal(110), **more)
+
+
+def test_the_legs_of_a_bracket_are_orders_of_their_own_that_know_their_entry():
+    request = bracket()
+    entry, stop, target = rows_after(trading.ORDERS, paper.approve(request), paper.submit(request), paper.accept(request), paper.legs(request))
+    assert (entry.order_class, entry.stop_loss, entry.take_profit, entry.part) == ("bracket", 95, 110, "entry")
+    assert (stop.part, stop.type, stop.stop_price, stop.state, stop.parent_id, stop.side) == ("stop", "stop", 95, "held", entry.id, "sell")
+    assert (target.part, target.type, target.limit_price, target.command_id) == ("target", "limit", 110, None)
+
+
+def test_a_replaced_order_goes_on_under_its_new_ids_and_prices():
+    row = row_after(trading.ORDERS, *stop_of_the_story("order.replacing.v1", "order.replaced.v1"))
+    assert (row.state, row.stop_price, row.client_order_id) == ("working", Decimal("171.80"), "cat-9v3t6y1d8kq2m5xw7h4rn2fbca")
+
+
+def test_what_the_broker_was_asked_to_change_is_kept_with_its_refusal():
+    asked_for, refused = rows_after(trading.ASKED, *told("order.replacing.v1", "order.replace_refused.v1"))
+    assert (asked_for.kind, asked_for.stop_price, asked_for.refusal) == ("replace", Decimal("171.80"), None)
+    assert (refused.number, refused.http_status, refused.asked_at) == (2, 422, None)
+    both = row_after(trading.ASKED, *told("order.cancelling.v1", "order.cancel_refused.v1"))
+    assert both.reason and both.refusal and both.asked_at
+
+
+def test_an_adopted_order_is_followed_like_our_own():
+    row = row_after(trading.ORDERS, *told("order.adopted.v1"))
+    assert (row.part, row.origin, row.state, row.command_id, row.limit_price) == ("foreign", "foreign", "working", None, 415)
+
+
+def stop_of_the_story(*types: str) -> list[Event]:
+    attached = next(event for event in every_event() if isinstance(event, LegsAttached))
+    return [attached.model_copy(update={"legs": attached.legs[:1]}), *told(*types)]
+
+
+def told(*types: str) -> list[Event]:
+    """These events of the golden files' story."""
+    return [event for event in (*every_event(), *story_market.known()) if event.type in types]
 
 
 def test_what_was_in_doubt_is_not_told_any_more_when_it_is_found():
@@ -236,6 +292,67 @@ def test_money_is_neither_made_nor_lost_by_rounding():
 def test_a_batch_takes_a_stub_once_it_is_written_as_known():
     stub = reference.stub("AAPL")
     batch = Batch(written={stub.row})
-    batch.add([stub, Put(trading.STUBS, trading.AccountStub("paper"))])
+    batch.add([stub, Put(accounts.STUBS, accounts.AccountStub("paper"))])
     assert reference.STUBS not in batch.puts
-    assert list(batch.puts[trading.STUBS].values()) == [("paper",)]
+    assert list(batch.puts[accounts.STUBS].values()) == [("paper",)]
+
+
+# the account
+
+def test_an_adjustment_takes_the_brokers_shares_and_cost_and_realises_nothing():
+    adjusted = told("position.adjusted.v1")
+    bought = paper.fill(asked("k", symbol="MSFT", quantity=18), 18, "400")
+    row = row_after(trading.POSITIONS, bought, *adjusted)
+    assert (row.quantity, row.cost, row.realised_profit) == (20, 20 * Decimal("408.15"), 0)
+    (kept,) = rows_after(trading.ADJUSTMENTS, *adjusted)
+    assert (kept.quantity, kept.ours, kept.theirs) == (2, 18, 20)
+
+
+def test_what_waits_for_an_approval_is_given_by_what_it_let_pass():
+    asked_for, late = told("approval.requested.v1", "approval.refused.v1")
+    assert row_after(accounts.APPROVALS, asked_for).state == "waiting"
+    assert row_after(accounts.APPROVALS, asked_for, late).state == "expired"
+    passed = paper.limits().model_copy(update={"version": 5, "origin": "approval", "approval_id": asked_for.approval_id})
+    assert row_after(accounts.APPROVALS, asked_for, passed).state == "given"
+    assert row_after(accounts.APPROVALS, asked_for, passed, late).state == "given"
+    assert row_after(accounts.APPROVALS, late).state == "refused"
+
+
+def test_an_emergency_stop_stands_through_leases_until_it_is_lifted():
+    stop, lifted = told("emergency.stopped.v1", "account.resumed.v1")
+    assert row_after(accounts.ACCOUNTS, paper.lease(1), stop, paper.lease(2), paper.ready(2)).emergency == "the feed looks wrong"
+    assert row_after(accounts.ACCOUNTS, paper.lease(1), stop, lifted).emergency is None
+    halted = told("account.halted.v1")
+    assert row_after(accounts.ACCOUNTS, paper.lease(1), paper.ready(), *halted, lifted).state == "ready"
+
+
+def test_of_each_minute_the_last_valuation_is_kept():
+    rows = rows_after(accounts.VALUES, paper.worth(1, "100"), paper.worth(1.5, "101"), paper.worth(2, "102"), paper.worth(2.1, "103"))
+    assert [(row.equity, row.number) for row in rows] == [(100, 100), (102, 200), (103, 210)]
+
+
+def test_the_parameters_in_force_keep_their_digits():
+    row = row_after(accounts.LIMITS, paper.limits())
+    assert RiskParameters.model_validate_json(row.parameters) == RiskParameters()
+
+
+# the day
+
+def test_a_phase_is_to_come_until_it_is_entered_or_missed():
+    plan, missed, entered = told("cycle.planned.v1", "phase.missed.v1", "phase.entered.v1")
+    states = {row.phase: row.state for row in rows_after(cycle.PHASES, plan, missed, entered)}
+    assert states == {"scanning": "missed", "waiting": "to come", "trading": "entered", "flattening": "to come", "reconciling": "to come",
+                      "reporting": "to come", "done": "to come"}
+    day = row_after(cycle.CYCLES, plan, missed, entered)
+    assert (day.phase, day.half_day, day.sealed_at) == ("trading", False, None)
+
+
+def test_of_a_seal_only_the_day_and_its_digest_are_kept():
+    sealed_at = row_after(cycle.CYCLES, *told("cycle.planned.v1", "account.sealed.v1"))
+    assert sealed_at.sealed_at and len(sealed_at.digest) == 64
+
+
+def test_a_sector_is_named_once_and_referred_to():
+    assigned = told("sector.assigned.v1")
+    sector = row_after(reference.SECTORS, *assigned)
+    assert row_after(reference.SECTORS_OF, *assigned) == (reference.security_id("AAPL"), "AAPL", sector.id)
