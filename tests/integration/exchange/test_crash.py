@@ -32,6 +32,34 @@ def test_killed_after_an_accepted_order_it_has_the_order_once(exchange: Exchange
     assert exchange.advance()["minute"] == "2025-03-03T14:36:00Z"
 
 
+def test_killed_amid_brackets_and_changes_it_goes_on_as_if_nothing_had_been(start: Start) -> None:
+    """Two exchanges live the same day; one of them is killed again and again."""
+    one, other = start("--rule", "slow_changes=yes", journal="one"), start("--rule", "slow_changes=yes", journal="other")
+    for exchange in (one, other):
+        exchange.advance(3)
+    for number in range(4):
+        for exchange in (one, other):
+            trade(exchange, number)
+            exchange.advance(3)
+        one.kill()
+        one.start()
+        assert everything(one) == everything(other)
+    assert len(everything(one)[3]) > 12     # type: ignore[arg-type]
+
+
+def trade(exchange: ExchangeProcess, number: int) -> None:
+    """A bracket, a resting order that is changed, a trailing stop, and a cancel, as far as they are taken."""
+    price = float(exchange.call("GET", "/v2/stocks/bars", symbols="AAPL", timeframe="1Min", sort="desc", limit=1)[1]["bars"]["AAPL"][0]["c"])
+    market = {"symbol": "AAPL", "qty": 10, "side": "buy", "type": "market", "time_in_force": "gtc", "client_order_id": f"bracket-{number}"}
+    exchange.call("POST", "/v2/orders", {**market, "order_class": "bracket", "take_profit": {"limit_price": round(price * 1.001, 2)},
+                                         "stop_loss": {"stop_price": round(price * 0.999, 2)}})
+    limit = {**market, "symbol": "MSFT", "type": "limit", "limit_price": 10, "client_order_id": f"limit-{number}"}
+    placed = exchange.call("POST", "/v2/orders", limit)[1]
+    exchange.call("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": 11 + number})
+    exchange.call("POST", "/v2/orders", {**market, "symbol": "UGA", "type": "trailing_stop", "trail_percent": 1, "client_order_id": f"trail-{number}"})
+    exchange.call("DELETE", f"/v2/orders/{exchange.call('GET', '/v2/orders', limit=1)[1][0]['id']}")
+
+
 def test_killed_under_load_it_has_every_order_that_was_answered(exchange: ExchangeProcess) -> None:
     exchange.advance()
     for _ in range(3):

@@ -114,7 +114,7 @@ def test_the_process_fills_brackets_on_real_bars_as_worked_out_by_hand(start: St
 
 
 @needs_both
-@pytest.mark.parametrize(("name", "least"), [("bars1m_largecap2019", 2_000), ("bars1m_meme2022", 2_000)])
+@pytest.mark.parametrize(("name", "least"), [("bars1m_largecap2019", 2_000), ("bars1m_meme2022", 1_000)])
 def test_every_fill_of_brackets_on_real_days_is_the_one_worked_out_by_hand(name: str, least: int) -> None:
     folder = Path(DATA or "") / name
     feed = read_folder(folder)
@@ -124,6 +124,6 @@ def test_every_fill_of_brackets_on_real_days_is_the_one_worked_out_by_hand(name:
         for begin, _ in step:
             venue.tick(feed.minute(feed.index_of(begin + timedelta(minutes=1)) or 0))
 
-    by_hand = traded_by_hand(read_minutes(folder), advance, lambda order, now: str(venue.submit(order, now)["id"]), venue.cancel)
+    by_hand = traded_by_hand(read_minutes(folder)[:5_000], advance, lambda order, now: str(venue.submit(order, now)["id"]), venue.cancel)
     assert len(by_hand) > least
     assert by_hand == fills_of(lambda last: venue.orders(status="all", limit=500, newest_first=False, after_order=last and UUID(last)))
