@@ -1,7 +1,7 @@
 """The trade stream over alpaca-py's, saying when it listens and when it is lost: the client has no hook for either, and nothing is replayed to it.
 
-The handler only enqueues, so it cannot fail; frames stay raw, so that a word nobody knows loses none. Its private touch points (`_start_ws`, `_dispatch`,
-`_run_forever`, `_running`) are held by the contract tests.
+The handler only enqueues, so it cannot fail; frames stay raw, so that a word nobody knows loses none. Its private touch points (`_start_ws`, `_consume`,
+`_dispatch`, `_run_forever`, `_running`) are held by the contract tests.
 """
 
 import json
@@ -45,6 +45,13 @@ class Frames(TradingStream):
             self._lost("trade stream: the broker refuses the key" if str(error) == "failed to authenticate" else
                        f"trade stream cannot be opened: {type(error).__name__}")
             raise
+
+    async def _consume(self) -> None:
+        """Without the client's `wait_for`, which in Python 3.11 may swallow the cancellation that ends us."""
+        while True:
+            message = json.loads(await self._ws.recv())     # type: ignore[attr-defined]
+            self._data_received = True
+            await self._dispatch(message)
 
     async def _dispatch(self, msg: Any) -> None:
         """Connected is who listens: what happens before the broker says so would be lost, and would not be looked for."""
