@@ -20,9 +20,10 @@ from streams.trading.account import Account
 from streams.trading.actor import Actor
 from streams.trading.alpaca import AlpacaBroker
 from streams.trading.evolve import evolve
+from streams.trading.guard import WrongBroker
 from streams.trading.inbox import Inbox, Latest, arrival
 from streams.trading.story import Story, StoryBroken, decisions, inputs_of, torn, turns_of
-from streams.trading.surroundings import Surroundings, surroundings
+from streams.trading.surroundings import Present, Surroundings, surroundings
 from streams.writer import StreamWriter
 
 RETRY = 1.0     # seconds between attempts at something that is away
@@ -37,13 +38,26 @@ async def work(role: Role) -> None:
     """Until the role is told to end. Raises what a restart may cure; halts for what it cannot."""
     log = KafkaLog(role.settings.kafka, namespace=role.settings.namespace, client_id=role.instance)
     await _patiently(role, log.start, "the log")
-    broker = AlpacaBroker(role.settings)
     try:
         async with recorded(role, log):
-            await tenures(role, surroundings(role, log, broker))
+            await _with_broker(role, log)
+    finally:
+        await log.stop()
+
+
+async def _with_broker(role: Role, log: EventLog) -> None:
+    """One adapter for all tenures: its budget, its limits and its breaker go on."""
+    present = Present()
+    try:
+        broker = AlpacaBroker(role.settings, present)
+    except WrongBroker as contradiction:
+        role.halted(str(contradiction))
+        await role.stopping.wait()
+        return
+    try:
+        await tenures(role, surroundings(role, log, broker, present))
     finally:
         await broker.close()
-        await log.stop()
 
 
 async def tenures(role: Role, around: Surroundings) -> None:
@@ -53,7 +67,7 @@ async def tenures(role: Role, around: Surroundings) -> None:
             await _tenure(role, around)
         except* LeaseLost as lost:
             role.degraded(f"lease lost: {lost.exceptions[0]}")
-        except* (LogCut, StoryBroken) as broken:
+        except* (LogCut, StoryBroken, WrongBroker) as broken:
             role.halted(str(broken.exceptions[0]))
             await role.stopping.wait()
 
@@ -81,7 +95,7 @@ async def _tenure(role: Role, around: Surroundings) -> None:
             group.create_task(inbox.run(starts))
             group.create_task(actor.run())
             for chore in around.chores:
-                group.create_task(chore())
+                group.create_task(chore(lambda: actor.state))
     finally:
         await lease.release()
 

@@ -73,10 +73,13 @@ class AlpacaBroker(Broker):
     # lists
 
     async def listing(self, complete: bool = True) -> Listing:
+        """Raises guard.WrongBroker too: before the first one succeeds nothing is sent."""
         orders = await self._open_orders()
         if complete:
             orders = await self._recent_orders(orders)
-        return Listing(json.dumps(list(orders.values()), separators=(",", ":")), (await self._page("positions", "/positions"))[0], await self.account())
+        account = await self.account()
+        guard.verify(self._settings, account)
+        return Listing(json.dumps(list(orders.values()), separators=(",", ":")), (await self._page("positions", "/positions"))[0], account)
 
     async def _open_orders(self) -> dict[str, Any]:
         """By id. Nested alone would hide the legs of an entry that is filled, flat alone may hide held ones."""

@@ -44,6 +44,7 @@ class Effects:
         self._calendars = self._breakers = 0
         self._reading: str | None = None                # the reason of the snapshot that is being read
         self._next_reading: str | None = None
+        self._trusted = asyncio.Event()                 # the lists were read: this is the account that is meant (guard.py); before that nothing is sent
         self._lanes = {"entry": asyncio.Lock(), "other": asyncio.Lock()}    # one sending at a time, so that the lease is checked right before it leaves;
         #                                                                     an exit never waits behind a hanging entry
 
@@ -89,6 +90,7 @@ class Effects:
     async def _submit(self, order: OrderSubmitting) -> None:
         try:
             async with self._lanes["entry" if order.part == "entry" else "other"]:
+                await self._trusted.wait()
                 await self.trading.hold()           # raises LeaseLost: a twin took over, this order is its business now
                 if self.clock.now() > order.expires:
                     answer = Answer("unsent", None, "", cause="too old when its turn came")     # frozen, or the log was away: never a late order
@@ -99,12 +101,14 @@ class Effects:
             self.in_flight.discard(order.client_order_id)
 
     async def _cancel(self, asked: OrderCancelling) -> None:
+        await self._trusted.wait()
         await self.trading.hold()
         answer = await self.broker.cancel(asked)
         order = self._state().orders[asked.order_id]
         self._answered("cancel", order, order.client_order_id, asked.number, answer)
 
     async def _replace(self, asked: OrderReplacing) -> None:
+        await self._trusted.wait()
         await self.trading.hold()
         answer = await self.broker.replace(asked)
         self._answered("replace", self._state().orders[asked.order_id], asked.client_order_id, asked.number, answer)
@@ -131,6 +135,7 @@ class Effects:
     async def _snapshot(self, reason: str, number: int) -> None:
         try:
             listing = await self._patiently(lambda: self.broker.listing(reason != "minute"))
+            self._trusted.set()
             self._post(BrokerSnapshot.new(
                 **self._about, tenure=self._state().epoch, number=number, reason=reason, complete=reason != "minute", orders=listing.orders,
                 positions=listing.positions, account=listing.account))

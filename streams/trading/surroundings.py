@@ -22,6 +22,7 @@ from streams.log import Appended, EventLog, LogUnavailable, Message, Refused
 from streams.risk.file import ParametersFile, ensure, path_of
 from streams.risk.parameters import BadParameters, put, read
 from streams.role import Role
+from streams.trading.account import Account
 from streams.trading.broker import Broker
 from streams.trading.clock import MarketClock
 from streams.trading.panic_import import import_journals
@@ -41,6 +42,9 @@ def wall() -> datetime:
     return BEGAN + timedelta(seconds=time.clock_gettime(TICKS) - TICKED)
 
 
+Chore = Callable[[Callable[[], Account]], Coroutine[Any, Any, None]]     # gets at the account as it is now
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """All that a tenure meets outside of itself. Live it is Kafka, PostgreSQL and the broker; a simulation hands in its own and runs the very same tenure."""
@@ -52,10 +56,20 @@ class Surroundings:
     clock: Callable[[datetime | None], Awaitable[MarketClock]]  # from the market time that the account's story knows
     wall: Callable[[], datetime]
     parameters: Callable[[], RiskParameters]                    # of an account that has none yet
-    chores: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()      # beside the actor, for as long as the lease is held
+    chores: tuple[Chore, ...] = ()                              # beside the actor, for as long as the lease is held
 
 
-def surroundings(role: Role, log: EventLog, broker: Broker) -> Surroundings:
+class Present:
+    """The market's time now, for whoever outlives a tenure: the clock in force, and the wall before there is one."""
+
+    def __init__(self) -> None:
+        self.clock: MarketClock | None = None
+
+    def __call__(self) -> datetime:
+        return self.clock.now() if self.clock else wall()
+
+
+def surroundings(role: Role, log: EventLog, broker: Broker, present: Present) -> Surroundings:
     """The real ones."""
     url, account, home = role.settings.database_url.get_secret_value(), role.settings.account, role.settings.home
 
@@ -72,32 +86,36 @@ def surroundings(role: Role, log: EventLog, broker: Broker) -> Surroundings:
         if not await publish(asked):
             raise LogUnavailable("the command is not acknowledged")
 
-    async def panics() -> None:
+    async def panics(_: Callable[[], Account]) -> None:
         while True:
             await import_journals(home, account, publish)
             await asyncio.sleep(PANICS)
 
-    parameters = ParametersFile(ensure(home), account, changed, lambda words: role.log.error("risk parameters", reason=words), wall)
+    async def parameters(state: Callable[[], Account]) -> None:
+        await ParametersFile(ensure(home), account, changed, lambda words: role.log.error("risk parameters", reason=words), wall,
+                             in_force=lambda: state().parameters if state().version else None).run()
+
     return Surroundings(
         log, lock=lambda: AdvisoryLock(url, f"{TRADING.name}/{account}"),
-        witness=lambda: check_whole(log, url, (TRADING.name, BROKER.name, COMMANDS.name)), broker=broker, clock=lambda known: _clock(role, known), wall=wall,
-        parameters=lambda: _first_parameters(role, home), chores=(parameters.run, panics))
+        witness=lambda: check_whole(log, url, (TRADING.name, BROKER.name, COMMANDS.name)), broker=broker,
+        clock=lambda known: _clock(role, known, present), wall=wall, parameters=lambda: _first_parameters(role, home), chores=(parameters, panics))
 
 
 def _first_parameters(role: Role, home: Path) -> RiskParameters:
     """What the file says, for an account that has none yet; the defaults where it cannot be read, and a person is told."""
     try:
-        return put(RiskParameters(), read(path_of(home).read_text(encoding="utf-8")))
+        return put(RiskParameters(), read(ensure(home).read_text(encoding="utf-8")))
     except (OSError, BadParameters) as mistake:
         role.log.error("risk parameters", reason=f"{path_of(home)} {mistake}. The defaults are in force.")
         return RiskParameters()
 
 
-async def _clock(role: Role, known: datetime | None) -> MarketClock:
+async def _clock(role: Role, known: datetime | None, present: Present) -> MarketClock:
     """Wall time with a real broker; the exchange's own time with a simulated one, which must be asked before anything is timed by it."""
     settings = role.settings
     if not settings.sim_url:
-        return MarketClock("wall", wall=wall)
+        present.clock = MarketClock("wall", wall=wall)
+        return present.clock
     clock = MarketClock("lockstep" if settings.pace == "lockstep" else "paced", settings.speed, wall=wall)
     while known is None:
         try:
@@ -107,4 +125,5 @@ async def _clock(role: Role, known: datetime | None) -> MarketClock:
             role.degraded(f"the exchange does not answer: {away}")
             await asyncio.sleep(RETRY)
     clock.seal(known)
+    present.clock = clock
     return clock

@@ -28,17 +28,19 @@ from streams.log.topics import apply
 
 OPEN = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 MINUTES = 30
+SYMBOLS = ("AAPL", "AMZN", "MSFT", "NVDA", "TSLA")
 
 
 def write_bars(folder: Path) -> None:
-    """AAPL at 100.00, 100.10, 100.20 … a minute."""
+    """Each symbol at 100.00, 100.10, 100.20 … a minute."""
     folder.mkdir()
     rows = ["ts_utc,open,high,low,close,volume,session"]
     for step in range(MINUTES):
         price = Decimal(100) + Decimal(step) / 10
         rows.append(f"{OPEN + timedelta(minutes=step):%Y-%m-%dT%H:%M:%SZ},{price},{price},{price},{price},1000,rth")
-    with gzip.open(folder / "AAPL_1m.csv.gz", "wt") as file:
-        file.write("\n".join(rows) + "\n")
+    for symbol in SYMBOLS:
+        with gzip.open(folder / f"{symbol}_1m.csv.gz", "wt") as file:
+            file.write("\n".join(rows) + "\n")
 
 
 class Stack:
@@ -92,14 +94,15 @@ class Stack:
             answer = (await client.post(f"{self.url}/_sim/advance", json=body)).raise_for_status().json()
         self.minute = datetime.fromisoformat(answer["minute"])
         price = Decimal(100) + Decimal((self.minute - OPEN) // timedelta(minutes=1) - 1) / 10
-        bar = BarClosed.new(source="/alpaca/iex", subject="AAPL", time=self.minute, start=self.minute - timedelta(minutes=1), end=self.minute,
-                            open=price, high=price, low=price, close=price, volume=1000)
-        await self.put(BARS.name, Message("AAPL", codec.encode(bar)))
+        for symbol in SYMBOLS:
+            bar = BarClosed.new(source="/alpaca/iex", subject=symbol, time=self.minute, start=self.minute - timedelta(minutes=1), end=self.minute,
+                                open=price, high=price, low=price, close=price, volume=1000)
+            await self.put(BARS.name, Message(symbol, codec.encode(bar)))
         if self._clock is None:
             message, self._clock = Chain().stamp(
                 LeaseTaken.new(source="/test", subject="iex", time=self.minute, holder="test", previous=0, epoch=1), recordedtime=self.minute, runid="test")
             await self.put(CLOCK.name, message)
-        seal = MinuteSealed.new(source="/alpaca/iex", subject="iex", time=self.minute, minute=self.minute, partitions=(), bars=1, reason="lockstep")
+        seal = MinuteSealed.new(source="/alpaca/iex", subject="iex", time=self.minute, minute=self.minute, partitions=(), bars=len(SYMBOLS), reason="lockstep")
         message, self._clock = self._clock.stamp(seal, recordedtime=self.minute, runid="test")
         await self.put(CLOCK.name, message)
 
@@ -131,9 +134,10 @@ class Stack:
         raise AssertionError("a tail never ends")
 
     async def broker_orders(self) -> list[dict[str, str]]:
+        """Those that were sent; a leg is the broker's own."""
         async with httpx.AsyncClient(headers={"APCA-API-KEY-ID": "k", "APCA-API-SECRET-KEY": "s"}) as client:
             answer: list[dict[str, str]] = json.loads((await client.get(f"{self.url}/v2/orders?status=all&limit=500")).text)
-        return answer
+        return [order for order in answer if order["client_order_id"].startswith("cat-")]
 
     async def stop(self) -> None:
         for process in self.processes:
