@@ -30,6 +30,7 @@ from tests.integration.exchange.conftest import LOCKSTEP, SMALL, ExchangeProcess
 from tests.integration.exchange.sockets import answer, ask, call, listen, listener, running, subscriber, taken
 
 Scene = Callable[["Broker"], Awaitable[None] | None]
+MINE = {"stream": "trade_updates", "key": "key"}      # a socket of the scene before may still be on its way out
 SCENES: dict[str, list[Scene]] = {}
 
 
@@ -203,7 +204,7 @@ async def the_fill_is_on_the_stream_before_the_answer(broker: Broker) -> None:
 @scene("drop")
 async def the_socket_breaks_at_once(broker: Broker) -> None:
     async with listener(broker.exchange) as socket, listener(broker.exchange, "another") as stranger:
-        assert broker.arm("drop", target={"stream": "trade_updates", "key": "key"})["hits"] == 1
+        assert broker.arm("drop", target=MINE)["hits"] == 1
         with fails(ConnectionClosedError):
             await answer(socket)
         await listen(stranger)
@@ -212,7 +213,7 @@ async def the_socket_breaks_at_once(broker: Broker) -> None:
 @scene("drop")
 async def the_socket_breaks_in_place_of_a_frame(broker: Broker) -> None:
     async with listener(broker.exchange) as socket:
-        broker.arm("drop", now=False, skip=1)
+        broker.arm("drop", now=False, skip=1, target=MINE)
         await call(broker.buy)
         assert (await answer(socket))["data"]["event"] == "pending_new"
         with fails(ConnectionClosedError):
@@ -222,7 +223,7 @@ async def the_socket_breaks_in_place_of_a_frame(broker: Broker) -> None:
 @scene("mute")
 async def the_socket_lives_and_tells_nothing(broker: Broker) -> None:
     async with listener(broker.exchange) as socket:
-        broker.arm("mute", skip=1)
+        broker.arm("mute", skip=1, target=MINE)
         await call(broker.buy)
         assert (await answer(socket))["data"]["event"] == "pending_new"
         await listen(socket)
@@ -244,7 +245,7 @@ async def test_the_second_of_three_frames_is_hit(broker: Broker, kind: str, seen
 @scene("swallow")
 async def a_bar_never_comes(broker: Broker) -> None:
     async with subscriber(broker.exchange, bars=["AAPL"]) as socket:
-        broker.arm("swallow", target={"stream": "data"})
+        broker.arm("swallow", target={"stream": "data", "key": "key"})
         await call(broker.exchange.advance, 2)
         (bar,) = await answer(socket)
         assert bar["t"].to_datetime() + timedelta(minutes=1) == datetime.fromisoformat(broker.exchange.sim("clock")["minute"])
