@@ -42,6 +42,7 @@ class AccountControl:
             ("asset", lambda body: self._change(body, {name: body[name] for name in body if name != "symbol"})),
             ("split", self._split), ("dividend", self._dividend), ("order", self._force),
             ("fills", self._script),
+            ("reset", self._reset),
         ]
         return [Route(f"/_sim/{name}", _endpoint(act), methods=["POST"]) for name, act in table]
 
@@ -78,6 +79,11 @@ class AccountControl:
         asked = [_positive({"lots": lot}, "lots") for lot in lots]
         self._exchange.venue.script_fills(id, asked, self._exchange.now())
         return {"client_order_id": id, "lots": [wire.number(lot) for lot in asked]}
+
+    def _reset(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        cash = _positive(body, "cash") if "cash" in body else self._exchange.state.rules.cash
+        self._exchange.venue.reset(cash, self._exchange.now())
+        return self._exchange.venue.account()
 
     def _symbol(self, body: Mapping[str, Any]) -> str:
         symbol = body.get("symbol")

@@ -16,6 +16,7 @@ from .book import WORKING, ZERO, Order, State, to_tick, touch
 from .decision import Decision
 from .entry import check_buying_power, check_client_id, check_shares, check_stop, expiry, intent_of, submit
 from .events import (
+    AccountReset,
     AssetChanged,
     Cancel,
     ChangeAsset,
@@ -27,6 +28,7 @@ from .events import (
     OrderReceived,
     PayDividend,
     Replace,
+    ResetAccount,
     Split,
     SplitHappened,
     Submit,
@@ -207,6 +209,18 @@ def pay_dividend(state: State, asked: PayDividend) -> list[Event]:
         if order.time_in_force == "gtc" and name:
             lower: dict[str, Any] = {name: to_tick(getattr(order, name) - asked.amount)}
             decision.add(OrderAdjusted(decision.instant(), order.id, **lower))
+    return decision.events
+
+
+def reset(state: State, asked: ResetAccount) -> list[Event]:
+    """Begin anew with cash alone; orders, their ids and the clock stay as they were."""
+    if not 0 < asked.cash < 10**12:
+        raise Refusal("invalid", field="cash", value=asked.cash)
+    decision = Decision(state, asked.at)
+    for id in state.working:
+        if decision.order(id).status in WORKING:
+            decision.end_group(id, "canceled")
+    decision.add(AccountReset(decision.instant(), asked.cash))
     return decision.events
 
 

@@ -36,6 +36,7 @@ from .events import (
     OrderReceived,
     PayDividend,
     Replace,
+    ResetAccount,
     ScriptFills,
     Split,
     Submit,
@@ -73,6 +74,8 @@ def decide(state: State, command: Command) -> list[Event]:
             return changes.pay_dividend(state, command)
         case ScriptFills():
             return [FillsScripted(max(command.at, state.now + INSTANT), command.client_order_id, command.lots)]
+        case ResetAccount():
+            return changes.reset(state, command)
         case Force():
             return changes.force(state, command)
         case Advance():

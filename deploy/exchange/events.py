@@ -122,6 +122,14 @@ class ScriptFills:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetAccount:
+    """The control plane: open orders are canceled, positions vanish, and so much cash is there."""
+
+    at: datetime
+    cash: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Advance:
     """Let a minute happen; `end` is its name, `bars` are all it has, at least one."""
 
@@ -129,7 +137,7 @@ class Advance:
     bars: tuple[Bar, ...]
 
 
-Command = Submit | Replace | Cancel | Close | Configure | ChangeAsset | Split | PayDividend | Force | ScriptFills | Advance
+Command = Submit | Replace | Cancel | Close | Configure | ChangeAsset | Split | PayDividend | Force | ScriptFills | ResetAccount | Advance
 
 
 # What happened ----------------------------------------------------------------------------------------------------------------
@@ -225,5 +233,11 @@ class FillsScripted:
     lots: tuple[Decimal, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AccountReset:
+    at: datetime
+    cash: Decimal
+
+
 OrderEvent = OrderReceived | OrderMoved | OrderFilled | OrderEnded        # each is told as one trade update
-Event = MinuteHappened | OrderEvent | OrderAdjusted | AccountConfigured | AssetChanged | SplitHappened | DividendPaid | FillsScripted
+Event = MinuteHappened | OrderEvent | OrderAdjusted | AccountConfigured | AssetChanged | SplitHappened | DividendPaid | FillsScripted | AccountReset

@@ -12,6 +12,7 @@ from uuid import UUID
 from .book import SIGN, WORKING, ZERO, Execution, Order, Position, State
 from .events import (
     AccountConfigured,
+    AccountReset,
     AssetChanged,
     DividendPaid,
     Event,
@@ -52,6 +53,8 @@ def evolve(state: State, event: Event) -> State:
             return replace(state, now=max(state.now, at), assets={**state.assets, asset.symbol: asset})
         case SplitHappened():
             return _split_happened(state, event)
+        case AccountReset(at, cash):
+            return replace(state, now=max(state.now, at), cash=cash, last_equity=cash, positions={})
         case FillsScripted(at, client_order_id, lots):
             return replace(state, now=max(state.now, at), scripts={**state.scripts, client_order_id: lots})
         case DividendPaid(at, symbol, amount):

@@ -23,6 +23,7 @@ from uuid import UUID
 
 from .events import (
     AccountConfigured,
+    AccountReset,
     AssetChanged,
     DividendPaid,
     Event,
@@ -39,7 +40,8 @@ from .feed import Bar
 
 NAME, FORMAT = "journal.jsonl", 2
 KINDS: tuple[type[Event], ...] = (MinuteHappened, OrderReceived, OrderMoved, OrderAdjusted, OrderFilled, OrderEnded, AccountConfigured,
-                                  AssetChanged, SplitHappened, DividendPaid, FillsScripted)
+                                  AssetChanged, SplitHappened, DividendPaid, FillsScripted,
+                                  AccountReset)
 EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in KINDS}
 
 

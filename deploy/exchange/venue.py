@@ -40,6 +40,7 @@ from .events import (
     OrderMoved,
     OrderReceived,
     PayDividend,
+    ResetAccount,
     ScriptFills,
     Split,
 )
@@ -136,6 +137,10 @@ class Venue:
     def script_fills(self, client_order_id: str, lots: Sequence[Decimal], now: datetime) -> None:
         """The order of a client id, there or yet to come, trades in these lots, one each time it could trade; then what is left."""
         self.do(ScriptFills(now, client_order_id, tuple(lots)))
+
+    def reset(self, cash: Decimal, now: datetime) -> None:
+        """Cancel what is open, forget the positions, begin again with so much cash."""
+        self.do(ResetAccount(now, cash))
 
     # what is known
 

@@ -172,3 +172,19 @@ def test_an_order_fills_in_the_lots_of_its_script_even_after_a_kill(exchange: Ex
         exchange.advance()
     assert seen == [("3", "partially_filled"), ("5.5", "partially_filled"), ("10", "filled")]
     assert exchange.call("POST", "/_sim/fills", {"client_order_id": "first", "lots": [0]})[0] == 422
+
+
+def test_the_account_begins_anew_and_used_ids_stay_used(exchange: ExchangeProcess) -> None:
+    exchange.advance()
+    exchange.call("POST", "/v2/orders", BUY)
+    open_order = {**BUY, "client_order_id": "open", "type": "limit", "limit_price": 100}
+    assert exchange.call("POST", "/v2/orders", open_order)[0] == 200
+    status, account = exchange.call("POST", "/_sim/reset", {"cash": 50_000})
+    assert (status, account["equity"], account["buying_power"]) == (201, "50000", "200000")
+    assert exchange.call("GET", "/v2/positions")[1] == exchange.call("GET", "/v2/orders")[1] == []
+    assert exchange.call("POST", "/v2/orders", BUY)[1]["message"] == "client_order_id must be unique"
+    exchange.advance()
+    exchange.kill()
+    exchange.start()
+    assert exchange.call("GET", "/v2/account")[1]["equity"] == "50000"
+    assert exchange.call("POST", "/_sim/reset", {"cash": -1})[0] == 422
