@@ -67,6 +67,9 @@ async def tenures(role: Role, around: Surroundings) -> None:
             await _tenure(role, around)
         except* LeaseLost as lost:
             role.degraded(f"lease lost: {lost.exceptions[0]}")
+        except* LogUnavailable as away:
+            role.degraded(f"the log cannot be reached: {away.exceptions[0]}")
+            await asyncio.sleep(RETRY)
         except* (LogCut, StoryBroken, WrongBroker) as broken:
             role.halted(str(broken.exceptions[0]))
             await role.stopping.wait()

@@ -5,7 +5,7 @@ Nothing is concluded from absence alone: an order that is not listed is looked u
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from schemas.trading import AccountReady, AccountReconciled, Difference, OrderAd
 from streams.trading.account import ZERO, Account
 from streams.trading.draft import Draft
 from streams.trading.evidence import BrokerOrder, Unreadable, attach, conclude, known, listed, read_order
+from streams.trading.order import Order
 
 EVERY = timedelta(seconds=60)           # of market time, between two looks at the broker's lists
 LOOKS = 2                               # snapshots that must agree before the books follow the broker
@@ -111,7 +112,12 @@ def _leg_of_the_past(draft: Draft, leg: BrokerOrder) -> None:
 
 
 def adopt(draft: Draft, said: BrokerOrder) -> None:
-    """The broker has an order that is not ours: it is followed from here on, so that its fills are booked, and a person is told."""
+    """The broker has an order that we do not know: a leg of an entry of ours, or not ours at all. Then it is followed from here on, so that its fills are
+    booked, and a person is told."""
+    parent = _parent_of(draft.state, said)
+    if parent is not None:
+        attach(draft, parent, replace(said, legs=(said,)))
+        return
     draft.tell(
         OrderAdopted, order_id=event_id("order.foreign.v1", draft.state.name, said.broker_order_id), broker_order_id=said.broker_order_id,
         client_order_id=said.client_order_id, symbol=said.symbol, side=said.side, quantity=said.quantity, form=said.form, broker_status=said.status,
@@ -120,6 +126,16 @@ def adopt(draft: Draft, said: BrokerOrder) -> None:
     draft.alert("ORDER_ADOPTED", "warning", f"{said.symbol}: an order that this system did not send is at the broker ({said.status})", said.broker_order_id)
     conclude(draft, order, said, "snapshot")
     attach(draft, draft.state.orders[order.order_id], said)
+
+
+def _parent_of(state: Account, said: BrokerOrder) -> Order | None:
+    """The entry of ours whose leg this is. A frame, or the list of open orders, names no parent, and may come before the answer that shows the legs; but
+    the leg's side, symbol and price are what we asked for, and no other leg stands in its place."""
+    part = "stop" if said.form.stop_price else "target"
+    return next((order for order in reversed(tuple(state.orders.values()))
+                 if order.part == "entry" and order.sending and order.symbol == said.symbol and order.side != said.side and said.quantity <= order.quantity
+                 and (said.form.stop_price or said.form.limit_price) == (order.form.stop_loss if part == "stop" else order.form.take_profit)
+                 and not any(leg.part == part for leg in state.legs(order.order_id))), None)
 
 
 def _differences(state: Account, lists: Lists) -> tuple[Difference, ...]:

@@ -150,7 +150,7 @@ def _replays(ending: Ending) -> Iterator[str]:
 
 def _rested(ending: Ending) -> Iterator[str]:
     if not ending.rested and not ending.ledger.broken:
-        yield f"a minute after the last fault: {'; '.join(ending.ledger.unsettled(ending.brokerage)) or 'orders still move'}"
+        yield f"40 s after the last fault: {'; '.join(ending.ledger.unsettled(ending.brokerage)) or 'orders still move'}"
 
 
 INVARIANTS = (

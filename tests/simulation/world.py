@@ -36,7 +36,7 @@ from tests.simulation.tape import FEED, MINUTE, OPEN, tape
 from tests.simulation.weather import SPANS, Weather
 
 ACCOUNT = "paper"
-QUIET = 60.0        # loop seconds within which everything must have come to rest, once the faults are over
+QUIET = 40.0        # loop seconds within which everything must have come to rest, once the faults are over
 RECOVERY = 12.0     # loop seconds after a fault and the client's patience in which everything must be as it should; a lost lease takes 10
 CALM = 1.0          # loop seconds that nothing may change before it counts as rest
 
