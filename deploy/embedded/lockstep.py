@@ -38,7 +38,8 @@ from schemas.trading import (
 URGENT = frozenset({"absence", "recancel", "resend", "protect", "orphan"})
 KINDS = {CLOCK.name: "the seal", COMMANDS.name: "a command", BROKER.name: "a broker message", SIGNALS.name: "a signal"}
 BEGINS = (OrderApproved, OrderSubmitting, OrderCancelling, OrderReplacing)
-ENDS = (OrderAccepted, OrderRejected, OrderCancelled, OrderExpired, OrderWithdrawn, OrderReplaced, OrderCancelRefused, OrderReplaceRefused)
+ANSWERS = (OrderAccepted, OrderReplaced, OrderCancelRefused, OrderReplaceRefused)
+ENDS = (OrderRejected, OrderCancelled, OrderExpired, OrderWithdrawn)
 
 
 class Progress:
@@ -56,7 +57,7 @@ class Progress:
         self._reached: dict[tuple[str, int], int] = {}      # topic, partition -> offset of the last record that the account must admit
         self._admitted: dict[tuple[str, int], int] = {}     # the same -> offset of the last one it did
         self._unanswered: set[UUID] = set()
-        self._timers: dict[str, UUID | None] = {}           # urgent ones that run, and the order each is about
+        self._timers: dict[str, tuple[datetime, str, UUID | None]] = {}     # those that run: due, purpose, the order each is about
         self._asked: dict[str, int] = {}                    # lists and calendars that were asked for and are not on the log yet
         self.closed: datetime | None = None                 # when the last closed session ended
         self._told: datetime | None = None                  # how new the newest order is that the broker showed
@@ -94,8 +95,8 @@ class Progress:
                 for admitted in event.inputs:
                     where = admitted.topic, admitted.partition
                     self._admitted[where] = max(admitted.offset, self._admitted.get(where, -1))
-            case TimerSet() if event.purpose in URGENT:
-                self._timers[event.timer_id] = event.order_id
+            case TimerSet():
+                self._timers[event.timer_id] = event.due, event.purpose, event.order_id
             case TimerFired():
                 self._timers.pop(event.timer_id, None)
                 if event.purpose == "reconcile":
@@ -111,13 +112,15 @@ class Progress:
         if isinstance(event, BEGINS):
             self.orders += isinstance(event, OrderSubmitting) and event.sending == 1
             self._unanswered.add(event.order_id)
+        elif isinstance(event, ANSWERS):
+            self._unanswered.discard(event.order_id)
         elif isinstance(event, ENDS):
             self._over(event.order_id)
 
     def _over(self, order_id: UUID) -> None:
         """The order waits for nothing now; a timer of one that has ended is never served, except that a refused exit goes out again."""
         self._unanswered.discard(order_id)
-        self._timers = {name: order for name, order in self._timers.items() if order != order_id or name.startswith("resend/")}
+        self._timers = {name: timer for name, timer in self._timers.items() if timer[2] != order_id or timer[1] == "resend"}
 
     def missing(self, minute: datetime) -> str:
         """What the minute with this END still waits for; "" when nothing."""
@@ -128,8 +131,9 @@ class Progress:
                 return f"trading has not admitted {KINDS[place[0]]} ({place[0]} offset {offset})"
         if self._unanswered:
             return f"{len(self._unanswered)} order(s) without an answer of the broker"
-        if self._timers:
-            return f"the timer {min(self._timers)}"
+        for name, (due, purpose, _) in self._timers.items():
+            if due <= minute or purpose in URGENT:
+                return f"the timer {name} has not fired"
         if self._asked:
             return f"the broker's {min(self._asked)} are not on {BROKER.name} yet"
         return ""

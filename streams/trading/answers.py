@@ -85,16 +85,7 @@ def _refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
     code, message = _reason(said.body)
     draft.tell(OrderRejected, order_id=order.order_id, client_order_id=order.client_order_id, http_status=said.http_status, code=code, message=message,
                refusal=said.refusal)
-    draft.alert("ORDER_REJECTED", "warning" if order.part == "entry" else "breach",
-                f"{order.part} of {order.quantity:f} {order.symbol} refused: {said.refusal or code}: {message}", str(order.order_id))
-    if order.part != "entry" and said.refusal != "stop_breached":
-        _later(draft, order, said.refusal)
-
-
-def _later(draft: Draft, order: Order, refusal: str) -> None:
-    """An exit or a stop is not given up: what is refused for now goes out again, ever more slowly."""
-    wait = LOOKS[min(order.attempt, len(LOOKS) - 1)] if refusal in PASSING else LOOKS[-1]
-    draft.wake("resend", timedelta(seconds=wait), order)
+    draft.refused(order, f"{said.refusal or code}: {message}", None if said.refusal in PASSING else LOOKS[-1])
 
 
 def _reason(body: str) -> tuple[str, str]:
@@ -191,8 +182,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
 
 
 def recancel(draft: Draft, fired: TimerFired, order: Order) -> None:
-    """A cancellation that got no answer is asked again; asking twice is harmless."""
-    if order.state == "cancelling":
+    """A cancellation that got no answer, or did not reach the rest of its group, is asked (again); asking twice is harmless."""
+    if order.lives:
         draft.tell(OrderCancelling, order_id=order.order_id, broker_order_id=order.broker_order_id, number=order.cancels + 1, reason="asked again")
 
 

@@ -83,7 +83,10 @@ def _release_exits(draft: Draft, symbol: str) -> None:
     blockers = list(draft.state.of(symbol, *PROTECTIVE, "entry"))
     if blockers:
         for order in _one_per_group(blockers):
-            draft.cancel(order, "its shares are to be sold")
+            if _group_ends(draft.state, order):     # the broker ends the whole group; its word about this one is on its way
+                draft.wake("recancel", ORPHAN, order)
+            else:
+                draft.cancel(order, "its shares are to be sold")
         waiting = [order for order in draft.state.of(symbol, "exit") if order.state == "approved"]
         if any(draft.state.of(symbol, *PROTECTIVE, "entry")):
             for order in waiting:
@@ -96,6 +99,10 @@ def _release_exits(draft: Draft, symbol: str) -> None:
             draft.submit(order.order_id, quantity=min(order.quantity, free))
         else:
             draft.tell(OrderWithdrawn, order_id=order.order_id, reason="nothing is left to sell: the position was closed first")
+
+
+def _group_ends(state: Account, order: Order) -> bool:
+    return order.parent_id is not None and any(leg.state == "cancelled" for leg in state.legs(order.parent_id))
 
 
 def _one_per_group(orders: Iterable[Order]) -> list[Order]:

@@ -18,7 +18,8 @@ from streams.trading.draft import Draft
 from streams.trading.evidence import BrokerOrder, Unreadable, attach, conclude, known, listed, read_order
 from streams.trading.order import Order
 
-EVERY = timedelta(seconds=60)           # of market time, between two looks at the broker's lists
+EVERY = timedelta(seconds=60)           # of market time, between two looks at the broker's lists while the day is on
+AT_NIGHT = timedelta(hours=1)           # and while it is not
 LOOKS = 2                               # snapshots that must agree before the books follow the broker
 PENNY = Decimal("1.00")                 # USD of cash that may differ before it is worth an event
 OVER = ("filled", "canceled", "expired", "rejected", "replaced")
@@ -75,7 +76,7 @@ def reconcile(draft: Draft, snapshot: BrokerSnapshot) -> None:
         draft.tell(AccountReady, epoch=draft.state.epoch, open_orders=len(draft.state.open_orders), positions=len(draft.state.holdings),
                    differences=tuple(f"{one.symbol}: broker {one.theirs:f}, log {one.ours:f}" for one in _differences(draft.state, lists)))
     _shares(draft, snapshot, lists)
-    draft.wake("reconcile", EVERY)
+    draft.wake("reconcile", EVERY if draft.state.cycle.phase not in (None, "done") or draft.state.cycle.plan is None else AT_NIGHT)
 
 
 def again(draft: Draft, fired: TimerFired) -> None:
