@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from deploy.exchange.engine import Event, MinuteHappened, decide
-from deploy.exchange.journal import Journal, JournalError, JournalFull
-from tests.unit.exchange.vocabulary import buy, cancel, market, minute, newest, sell, when
+from deploy.exchange.book import Asset, Configurations
+from deploy.exchange.engine import decide
+from deploy.exchange.events import ChangeAsset, Configure, Event, MinuteHappened, PayDividend, ResetAccount, ScriptFills, Split
+from deploy.exchange.journal import KINDS, Journal, JournalError, JournalFull
+from tests.unit.exchange.vocabulary import bracket, buy, cancel, market, minute, newest, sell, when
 
 IDENTITY = {"feed": {"kind": "generator", "seed": 7}, "seed": 7}
 
@@ -41,7 +44,10 @@ def history() -> list[Event]:
     state, events = market(), list[Event]()
     for choose in (
         lambda s: minute(s, AAPL="170.97"), lambda s: buy(s, 10, id="a"), lambda s: sell(s, "2.5"), lambda s: buy(s, 1, "UGA"),
-        lambda s: cancel(s, newest(s)),
+        lambda s: cancel(s, newest(s)), lambda s: bracket(s, "sell", 1, 60, 110, symbol="MSFT"), lambda s: minute(s, MSFT=50),
+        lambda s: Configure(s.now, Configurations(no_shorting=True)), lambda s: ChangeAsset(s.now, Asset("UGA", halted=True)),
+        lambda s: Split(s.now, "AAPL", Decimal(2)), lambda s: PayDividend(s.now, "AAPL", Decimal("0.5")),
+        lambda s: ScriptFills(s.now, "b", (Decimal(1), Decimal(2))), lambda s: ResetAccount(s.now, Decimal(1_000)),
     ):
         command = choose(state)
         events += decide(state, command)
@@ -50,6 +56,10 @@ def history() -> list[Event]:
 
 
 HISTORY = history()
+
+
+def test_the_history_has_one_of_every_event() -> None:
+    assert {type(event) for event in HISTORY} == set(KINDS)
 
 
 @pytest.fixture
