@@ -220,7 +220,8 @@ class AlpacaBroker(Broker):
 
 def _legs(row: Mapping[str, Any]) -> list[Any]:
     """The ids of an order's legs."""
-    return [leg.get("id") for leg in row.get("legs") or () if isinstance(leg, dict)]
+    legs = row.get("legs")
+    return [leg.get("id") for leg in legs if isinstance(leg, dict)] if isinstance(legs, list) else []
 
 
 def _moment(text: object) -> datetime | None:

@@ -14,7 +14,8 @@ from schemas.settings import Settings
 from streams.trading.alpaca_client import keys
 
 LONGEST_BACKOFF = 5.0           # seconds; the default of 30 leaves fills unseen for too long
-SOCKET = {"ping_interval": 5, "ping_timeout": 10, "max_queue": 1024}    # seconds; the default notices a dead line after three minutes
+# Seconds; by default a dead line is noticed after three minutes, and a flooded one takes forty seconds to close.
+SOCKET = {"ping_interval": 5, "ping_timeout": 10, "close_timeout": 0.2, "max_queue": 1024}
 TRADES = "trade_updates"
 
 

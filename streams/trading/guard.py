@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from schemas.settings import Settings
+from streams.trading.broker import BrokerUnavailable
 
 Environment = Literal["exchange", "paper", "live"]
 HOSTS: dict[str, Environment] = {"paper-api.alpaca.markets": "paper", "api.alpaca.markets": "live"}
@@ -49,12 +50,12 @@ def _streams_agree(settings: Settings, where: Environment) -> None:
 
 
 def verify(settings: Settings, account: str) -> None:
-    """Hold GET /v2/account against the settings. Raises WrongBroker."""
+    """Hold GET /v2/account against the settings. Raises WrongBroker; BrokerUnavailable for an answer that is not Alpaca's, which may pass."""
     where, meant = environment(settings), settings.broker_account
     try:
         number = str(json.loads(account)["account_number"])
     except (ValueError, KeyError, TypeError):
-        raise WrongBroker(f"{place_of(settings.broker_url)} does not answer as Alpaca does: GET /v2/account has no account_number") from None
+        raise BrokerUnavailable(f"{place_of(settings.broker_url)} does not answer as Alpaca does: GET /v2/account has no account_number") from None
     if meant and number != meant:
         raise WrongBroker(f"the key opens account {_masked(number)}, CATALYST_BROKER_ACCOUNT is {_masked(meant)}: use the other key or correct the number")
     if where == "live" and number.startswith("PA"):

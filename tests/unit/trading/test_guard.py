@@ -5,6 +5,7 @@ import json
 import pytest
 
 from schemas.settings import Settings, load
+from streams.trading.broker import BrokerUnavailable
 from streams.trading.guard import WrongBroker, environment, verify
 
 PAPER, LIVE = "https://paper-api.alpaca.markets", "https://api.alpaca.markets"
@@ -69,8 +70,8 @@ def test_a_paper_account_behind_a_live_address_is_refused() -> None:
 
 
 @pytest.mark.parametrize("said", ["", "[]", "{}", "<html>", "null"])
-def test_who_does_not_answer_as_the_broker_is_not_the_broker(said: str) -> None:
-    with pytest.raises(WrongBroker, match="account_number"):
+def test_who_does_not_answer_as_the_broker_is_not_believed_yet(said: str) -> None:
+    with pytest.raises(BrokerUnavailable, match="account_number"):
         verify(settings(PAPER), said)
 
 
