@@ -22,7 +22,7 @@ from deploy.exchange.profiles import rules_of
 from deploy.exchange.venue import Venue
 from tests.integration.exchange.brackets_by_hand import Hand, Minute, Trade, in_session, read_minutes, steps
 from tests.integration.exchange.conftest import Start
-from tests.integration.exchange.test_streams import LONG, call, running
+from tests.integration.exchange.sockets import LONG, call, running
 
 DATA = os.environ.get("CATALYST_TEST_DATA")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ import pytest
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderClass, OrderSide, OrderStatus, OrderType, PositionSide, QueryOrderStatus, TimeInForce
-from alpaca.trading.models import Order
+from alpaca.trading.models import Order, TradeUpdate
 from alpaca.trading.requests import (
     CancelOrderResponse,
     ClosePositionRequest,
@@ -25,8 +26,10 @@ from alpaca.trading.requests import (
     TakeProfitRequest,
     TrailingStopOrderRequest,
 )
+from alpaca.trading.stream import TradingStream
 
 from tests.integration.exchange.conftest import LOCKSTEP, ExchangeProcess, Start
+from tests.integration.exchange.sockets import call, running, taken
 
 SYMBOLS = [f"S{number:02}" for number in range(20)]
 BUY, SELL, DAY, GTC = OrderSide.BUY, OrderSide.SELL, TimeInForce.DAY, TimeInForce.GTC
@@ -246,3 +249,26 @@ def test_the_account_is_configured_and_what_is_no_setting_is_refused(start: Star
     exchange.kill()
     exchange.start()
     assert exchange.trading().get_account_configurations() == settings
+
+
+async def test_the_stream_tells_alpaca_py_of_a_bracket_a_replacement_and_a_slow_cancel(start: Start) -> None:
+    exchange = start("--rule", "slow_changes=yes")
+    await call(exchange.advance)
+    client, updates = exchange.trading(), asyncio.Queue[TradeUpdate]()
+    stream = TradingStream("key", "secret", url_override=f"{exchange.ws}/stream")
+    stream.subscribe_trade_updates(updates.put)
+    async with running(stream, exchange, trade_updates=1):
+        placed = await call(bracket, exchange, client, "AAPL")
+        stop = placed.legs[1]
+        told = await taken(updates, 6)
+        assert [(update.event, update.order.type.value) for update in told] == [
+            ("pending_new", "market"), ("held", "limit"), ("held", "stop"), ("new", "market"), ("fill", "market"), ("new", "limit")]
+        assert (told[4].position_qty, told[4].order.filled_qty) == (10, "10")
+        await call(client.replace_order_by_id, stop.id, ReplaceOrderRequest(stop_price=1))
+        await call(exchange.advance)
+        await call(client.cancel_order_by_id, placed.legs[0].id)
+        await call(exchange.advance)
+        told = await taken(updates, 7)
+        assert [update.event for update in told] == ["pending_new", "pending_replace", "replaced", "held", "pending_cancel", "canceled", "canceled"]
+        assert told[2].order.replaced_by == told[0].order.id and told[0].order.replaces == stop.id
+    assert updates.empty()
