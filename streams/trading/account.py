@@ -136,22 +136,39 @@ class Account:
         return tuple(order for order in self.orders.values() if order.is_open)
 
     def by_client_id(self, client_order_id: str) -> Order | None:
-        return next((order for order in self.orders.values() if order.client_order_id == client_order_id), None)
+        return next((order for order in self.orders.values() if order.client_order_id == client_order_id), None) if client_order_id else None
 
     def by_broker_id(self, broker_order_id: str) -> Order | None:
-        return next((order for order in self.orders.values() if order.broker_order_id == broker_order_id), None)
+        """Also by one that the order had before it was replaced."""
+        if not broker_order_id:
+            return None
+        return next((order for order in self.orders.values()
+                     if order.broker_order_id == broker_order_id or order.earlier(broker_order_id) is not None), None)
 
     def legs(self, parent_id: UUID) -> tuple[Order, ...]:
         return tuple(order for order in self.orders.values() if order.parent_id == parent_id)
 
-    def of(self, symbol: str, *parts: str) -> Iterator[Order]:
-        """Open orders in a symbol, of these parts."""
-        return (order for order in self.orders.values() if order.symbol == symbol and order.is_open and order.part in parts)
+    def of(self, symbol: str, *roles: str) -> Iterator[Order]:
+        """Open orders in a symbol that do this for the position."""
+        return (order for order in self.orders.values() if order.symbol == symbol and order.is_open and order.role in roles)
+
+    def parent(self, leg: Order) -> Order | None:
+        return self.orders.get(leg.parent_id) if leg.parent_id else None
 
     def asleep(self, leg: Order) -> bool:
-        """A leg protects nothing before its entry is filled whole."""
-        parent = self.orders.get(leg.parent_id) if leg.parent_id else None
-        return parent is not None and parent.is_open
+        """A leg protects nothing before its entry is filled whole; when the entry ends earlier, it ends too. An exit's leg is awake beside it."""
+        parent = self.parent(leg)
+        if parent is None or parent.part != "entry":
+            return leg.part == "foreign" and leg.state == "held"
+        return parent.is_open or (parent.state != "filled" and leg.state == "held")
+
+    def left(self, order: Order) -> Decimal:
+        """Shares that an open order may still trade: the broker takes off a leg what another one of its group has traded."""
+        parent = self.parent(order)
+        if parent is None or not order.is_open:
+            return order.open_quantity
+        sold = sum((leg.filled for leg in self.legs(parent.order_id)), ZERO if parent.part == "entry" else parent.filled)
+        return max(order.quantity - sold, ZERO)
 
     def has_timer(self, purpose: str, about: str | UUID) -> bool:
         return any(timer.purpose == purpose and about in (timer.about, timer.order_id) for timer in self.timers.values())
@@ -163,11 +180,11 @@ class Account:
 
     def exiting(self, symbol: str) -> Decimal:
         """Shares that open exits will sell."""
-        return sum((order.open_quantity for order in self.of(symbol, "exit")), ZERO)
+        return sum((self.left(order) for order in self.of(symbol, "exit")), ZERO)
 
     def guarded(self, symbol: str) -> Decimal:
         """Shares that a stop at the broker, or one on its way there, protects now."""
-        return sum((order.open_quantity for order in self.of(symbol, "stop") if order.state != "cancelling" and not self.asleep(order)), ZERO)
+        return sum((self.left(order) for order in self.of(symbol, "stop") if order.state != "cancelling" and not self.asleep(order)), ZERO)
 
     @property
     def exposure(self) -> Decimal:

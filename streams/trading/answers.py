@@ -6,6 +6,7 @@ A request whose outcome is not known leaves its order in doubt, and doubt is end
 import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from decimal import Decimal
 
 from schemas.broker import BreakerChanged, BrokerAnswered, BrokerStreamed
 from schemas.cycle import SimulationOffered
@@ -18,8 +19,8 @@ from schemas.trading import (
     OrderUnknown,
     TimerFired,
 )
-from streams.trading import reconcile
-from streams.trading.account import ZERO
+from streams.trading import protection, reconcile
+from streams.trading.account import ZERO, Account
 from streams.trading.draft import LOOKS, Draft
 from streams.trading.evidence import Unreadable, conclude, known, read_frame, read_order
 from streams.trading.order import Order
@@ -46,6 +47,8 @@ def streamed(draft: Draft, frame: BrokerStreamed) -> None:
     except Unreadable:
         return              # a heartbeat or a frame of a kind we do not trade on; it stays on catalyst.broker verbatim
     order = known(draft.state, said)
+    if order is None and said.filled <= 0 and said.status in reconcile.OVER:
+        return              # it is over and moved nothing
     if order is None:
         reconcile.adopt(draft, said)
     else:
@@ -85,7 +88,8 @@ def _refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
     code, message = _reason(said.body)
     draft.tell(OrderRejected, order_id=order.order_id, client_order_id=order.client_order_id, http_status=said.http_status, code=code, message=message,
                refusal=said.refusal)
-    draft.refused(order, f"{said.refusal or code}: {message}", None if said.refusal in PASSING else LOOKS[-1])
+    again = LOOKS[min(order.attempt, len(LOOKS) - 1)] if said.refusal in PASSING else LOOKS[-1]
+    draft.refused(order, f"{said.refusal or code}: {message}", None if said.refusal == "stop_breached" else again)
 
 
 def _reason(body: str) -> tuple[str, str]:
@@ -124,11 +128,21 @@ def _absent(draft: Draft, order: Order, said: BrokerAnswered) -> None:
     if order.absent_since is None or draft.now < order.absent_since + SETTLE:
         draft.wake("absence", SETTLE, order)
         return
-    wanted = order.part == "entry" and not draft.state.entries_closed().startswith("EMERGENCY")
-    if draft.now > order.expires or (order.part == "entry" and not wanted):
+    wanted = _still_wanted(draft.state, order)
+    if draft.now > order.expires or wanted <= 0:
         draft.tell(OrderExpired, order_id=order.order_id, where="here", filled_quantity=ZERO)
     else:
-        draft.submit(order.order_id)
+        draft.submit(order.order_id, quantity=wanted)
+
+
+def _still_wanted(state: Account, order: Order) -> Decimal:
+    """Shares of a proven absent order that may go out once more: no entry where none passes by now, no sale of what is not held any more."""
+    if order.part == "entry":
+        closed = state.entries_closed()
+        leaving = any(state.of(order.symbol, "exit"))
+        return ZERO if leaving or (closed and not closed.startswith("NOT_READY")) else order.quantity
+    others = state.exiting(order.symbol) - (order.open_quantity if order.part == "exit" else ZERO)
+    return min(order.quantity, state.held(order.symbol) - others)
 
 
 # -- a cancellation, a replacement -------------------------------------------------------------------------------------------------------------------
@@ -195,7 +209,11 @@ def expire(draft: Draft, fired: TimerFired, order: Order) -> None:
 
 def resend(draft: Draft, fired: TimerFired, order: Order) -> None:
     """A refused exit or stop goes out again while its shares are still held and nothing else takes care of them."""
-    symbol = order.symbol
-    left = draft.state.held(symbol) - draft.state.exiting(symbol) - (draft.state.guarded(symbol) if order.part == "stop" else ZERO)
-    if order.state == "rejected" and left > 0 and (draft.now <= order.expires or draft.state.flat_for() or order.part == "stop"):
-        draft.submit(order.order_id, quantity=min(order.quantity, left), attempt=order.attempt + 1)
+    state, symbol = draft.state, order.symbol
+    left = state.held(symbol) - state.exiting(symbol) - (state.guarded(symbol) if order.part == "stop" else ZERO)
+    if order.state != "rejected" or left <= 0 or not (draft.now <= order.expires or state.flat_for() or order.part == "stop"):
+        return
+    if protection.free(draft, symbol, order.part):
+        draft.submit(order.order_id, quantity=min(order.quantity, left), attempt=order.attempt + 1, expires=max(order.expires, draft.now + AGAIN))
+    else:
+        draft.wake("resend", AGAIN, order)

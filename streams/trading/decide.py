@@ -68,7 +68,7 @@ def _illegible(state: Account, place: Admitted | None, given: Illegible) -> Sequ
 def _after(draft: Draft) -> None:
     """What the account as it now is calls for: a stop the broker would not take, exits, protection, and its new value."""
     for event in tuple(draft.events):
-        if isinstance(event, OrderRejected) and event.refusal == "stop_breached":
+        if isinstance(event, OrderRejected) and event.refusal == "stop_breached" and draft.state.orders[event.order_id].part == "stop":
             protection.breached(draft, draft.state.orders[event.order_id].symbol)
     protection.settle(draft)
     if any(isinstance(event, FillRecorded | PositionAdjusted) for event in draft.events):

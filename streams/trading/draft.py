@@ -90,6 +90,13 @@ class Draft:
         elif order.lives and order.state != "cancelling":
             self.tell(OrderCancelling, order_id=order.order_id, broker_order_id=order.broker_order_id, number=order.cancels + 1, reason=reason)
 
+    def refused(self, order: Order, why: str, again: int | None) -> None:
+        """Tell a person of a refusal. An exit or a stop goes out again after so many seconds (None: not), unless a part of it was filled."""
+        self.alert("ORDER_REJECTED", "warning" if order.part == "entry" else "breach", f"{order.part} of {order.quantity:f} {order.symbol} refused: {why}",
+                   str(order.order_id))
+        if again is not None and order.part in ("exit", "stop") and order.parent_id is None and not order.filled and not order.former:
+            self.wake("resend", timedelta(seconds=again), order)
+
     def alert(self, code: str, level: str, message: str, subject_of: str = "", actual: Decimal = ZERO, limit: Decimal = ZERO, action: str = "none") -> None:
         """Raise an alarm once per crossing, clear it once."""
         stands = self.state.alarms.get(f"{code}/{subject_of}")

@@ -7,7 +7,7 @@ is believed only when it is not older than the one known.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, cast
 
@@ -27,7 +27,7 @@ from schemas.trading import (
     OrderStatusChanged,
 )
 from streams.trading.account import ZERO, Account
-from streams.trading.draft import Draft, client_order_id
+from streams.trading.draft import LOOKS, Draft, client_order_id
 from streams.trading.order import ENDED, MOVES, Happening, ImpossibleMove, Order, State, move
 
 Road = Literal["stream", "answer", "lookup", "snapshot"]
@@ -121,6 +121,9 @@ def conclude(draft: Draft, order: Order, said: BrokerOrder, road: Road) -> None:
 
 
 def _conclude(draft: Draft, order: Order, said: BrokerOrder, road: Road) -> None:
+    if order.earlier(said.broker_order_id) is not None:
+        _of_a_former_id(draft, order, said, road)
+        return
     buried = order.state in ENDED and not order.broker_order_id
     if order.in_doubt or (buried and _lives(order, said)):
         draft.tell(OrderAccepted, order_id=order.order_id, client_order_id=order.client_order_id, broker_order_id=said.broker_order_id,
@@ -134,6 +137,15 @@ def _conclude(draft: Draft, order: Order, said: BrokerOrder, road: Road) -> None
     attach(draft, order, said)
     _fill(draft, draft.state.orders[order.order_id], said, road)
     _status(draft, draft.state.orders[order.order_id], said)
+    if order.in_doubt and order.form.order_class != "simple" and not draft.state.legs(order.order_id) and draft.state.orders[order.order_id].lives:
+        draft.look(draft.state.orders[order.order_id], timedelta(0))        # a frame does not show the legs
+
+
+def _of_a_former_id(draft: Draft, order: Order, said: BrokerOrder, road: Road) -> None:
+    """A word about an order that was replaced since: its fills are real; that it lives is news only when its replacement was refused."""
+    _fill(draft, order, said, road)
+    if draft.state.orders[order.order_id].state == "rejected" and said.status not in ENDINGS and said.status not in ("filled", "replaced"):
+        _succeeded(draft, draft.state.orders[order.order_id], said.broker_order_id, said.client_order_id, said)
 
 
 def _lives(order: Order, said: BrokerOrder) -> bool:
@@ -150,7 +162,7 @@ def _succeeded(draft: Draft, order: Order, broker_order_id: str, client_id: str,
 def attach(draft: Draft, order: Order, said: BrokerOrder) -> None:
     """Legs that the broker shows and we do not know become orders of ours, and what it says of the known ones is heard."""
     unknown = [leg for leg in said.legs if known(draft.state, leg) is None]
-    if unknown and order.part in ("entry", "stop", "target"):
+    if unknown and order.part != "foreign":
         draft.tell(LegsAttached, order_id=order.order_id, symbol=order.symbol, legs=tuple(
             Leg(order_id=event_id("order.leg.v1", draft.state.name, leg.broker_order_id), part="stop" if leg.form.stop_price else "target",
                 broker_order_id=leg.broker_order_id, client_order_id=leg.client_order_id, side=leg.side, quantity=leg.quantity,
@@ -163,16 +175,22 @@ def attach(draft: Draft, order: Order, said: BrokerOrder) -> None:
 
 
 def _fill(draft: Draft, order: Order, said: BrokerOrder, road: Road) -> None:
-    if said.filled <= order.filled or (order.broker_order_id and said.broker_order_id != order.broker_order_id):
+    former = order.earlier(said.broker_order_id)
+    if order.broker_order_id and said.broker_order_id != order.broker_order_id and former is None:
         return
-    quantity = said.filled - order.filled
+    filled = said.filled + (former.filled if former else order.before)
+    if filled <= order.filled:
+        return
     if said.average_price <= 0:
         draft.look(order)               # shares without a price: the next look will name it, until then nothing is booked
         return
-    price = (said.filled * said.average_price - order.notional) / quantity
-    complete = said.status == "filled" or (order.quantity > 0 and said.filled >= order.quantity)
+    notional = said.filled * said.average_price + (former.notional if former else order.spent)
+    quantity = filled - order.filled
+    average = said.average_price if filled == said.filled else notional / filled
+    complete = said.status == "filled" or (order.quantity > 0 and filled >= order.quantity)
     draft.tell(FillRecorded, order_id=order.order_id, broker_order_id=said.broker_order_id, symbol=order.symbol, side=order.side, quantity=quantity,
-               price=price.normalize(), cumulative_quantity=said.filled, average_price=said.average_price, complete=complete, evidence=road)
+               price=((notional - order.notional) / quantity).normalize(), cumulative_quantity=filled, average_price=average, complete=complete,
+               evidence=road)
 
 
 def _status(draft: Draft, order: Order, said: BrokerOrder) -> None:
@@ -187,8 +205,10 @@ def _status(draft: Draft, order: Order, said: BrokerOrder) -> None:
 
 
 def _end(draft: Draft, order: Order, said: BrokerOrder, ending: Happening) -> None:
-    if order.state == ending or (order.state == "filled" and said.filled >= order.filled) or said.broker_order_id != order.broker_order_id:
+    if order.state == ending or said.broker_order_id != order.broker_order_id:
         return
+    if order.state == "filled" and (order.former or said.filled >= order.filled):
+        return                          # the last word, or a replacement that came too late
     if order.state in ENDED and not order.broker_order_id:
         return                          # given up here; that the broker ended it too adds nothing
     move(order.state, ending)
@@ -199,6 +219,7 @@ def _end(draft: Draft, order: Order, said: BrokerOrder, ending: Happening) -> No
     else:
         draft.tell(OrderRejected, order_id=order.order_id, client_order_id=order.client_order_id, http_status=None, code="REJECTED_LATER",
                    message=f"the broker's status became {said.status}")
+        draft.refused(order, "the broker had taken it, then refused it", LOOKS[-1])
 
 
 def _superseded(draft: Draft, order: Order, said: BrokerOrder) -> None:

@@ -49,7 +49,7 @@ from schemas.trading import (
 )
 from streams.risk.book import ClosedTrade, Facts
 from streams.trading.account import ZERO, Account, Day, Funds, Holding, Price, Timer, Waiting
-from streams.trading.order import Happening, Order, move
+from streams.trading.order import Former, Happening, Order, move
 from streams.workflow import cycle
 
 REMEMBERED = timedelta(days=7)      # answered requests are kept this long to recognise a repeated key; a request expires within minutes
@@ -146,9 +146,9 @@ def _order_event(state: Account, event: Any) -> Account:
     match event:
         case OrderSubmitting():
             order = replace(order, client_order_id=event.client_order_id, attempt=event.attempt, sending=event.sending, quantity=event.quantity,
-                            sent_at=event.time, expires=event.expires, absent_since=None)
+                            sent_at=event.time, expires=event.expires, absent_since=None, told_at=None)
         case OrderAccepted():
-            order = replace(order, broker_order_id=event.broker_order_id, absent_since=None)
+            order = replace(_under(order, event.broker_order_id), absent_since=None)
         case OrderUnknown():
             order = replace(order, unknowns=event.number)
         case OrderCancelling():
@@ -156,6 +156,16 @@ def _order_event(state: Account, event: Any) -> Account:
         case OrderReplacing():
             order = replace(order, replaces=event.number)
     return _with(state, order)
+
+
+def _under(order: Order, broker_order_id: str) -> Order:
+    """The order under another id at the broker, which counts its fills from zero again."""
+    if not order.broker_order_id or order.broker_order_id == broker_order_id:
+        return replace(order, broker_order_id=broker_order_id)
+    again = order.earlier(broker_order_id)
+    former = tuple(one for one in order.former if one is not again)
+    return replace(order, broker_order_id=broker_order_id, former=(*former, Former(order.broker_order_id, order.before, order.spent)),
+                   before=again.filled if again else order.filled, spent=again.notional if again else order.notional)
 
 
 def _status(state: Account, event: OrderStatusChanged) -> Account:
@@ -168,8 +178,8 @@ def _replaced(state: Account, event: OrderReplaced) -> Account:
     if not event.broker_order_id:
         return _with(state, replace(order, state=move(order.state, "superseded")))
     prices = {name: price for name, price in (("limit_price", event.limit_price), ("stop_price", event.stop_price)) if price is not None}
-    state = _with(state, replace(order, state=move(order.state, "replaced"), broker_order_id=event.broker_order_id,
-                                 client_order_id=event.client_order_id, form=order.form.model_copy(update=prices), told_at=None))
+    state = _with(state, replace(_under(order, event.broker_order_id), state=move(order.state, "replaced"), client_order_id=event.client_order_id,
+                                 form=order.form.model_copy(update=prices), told_at=None))
     if order.part == "stop" and event.stop_price is not None and order.symbol in state.holdings:
         return _hold(state, order.symbol, replace(state.holdings[order.symbol], stop=event.stop_price))
     return state
@@ -205,9 +215,11 @@ def _with(state: Account, order: Order) -> Account:
 
 def _fill(state: Account, event: FillRecorded) -> Account:
     order = state.orders[event.order_id]
-    filled = replace(order, state=move(order.state, "filled" if event.complete else "partly_filled"), broker_order_id=event.broker_order_id,
-                     filled=event.cumulative_quantity, notional=event.cumulative_quantity * event.average_price)
-    state = _with(state, filled)
+    filled = replace(order, state=move(order.state, "filled" if event.complete else "partly_filled"), filled=event.cumulative_quantity,
+                     notional=event.cumulative_quantity * event.average_price)
+    if order.earlier(event.broker_order_id):        # the old id was filled while it was replaced: the new one has not counted these
+        filled = replace(filled, before=order.before + event.quantity, spent=order.spent + event.quantity * event.price)
+    state = _with(state, filled if order.broker_order_id else _under(filled, event.broker_order_id))
     change = event.quantity if event.side == "buy" else -event.quantity
     before = state.holdings.get(event.symbol, Holding())
     after, profit = _traded(before, change, event.price)
@@ -252,7 +264,9 @@ def _adjusted(state: Account, event: PositionAdjusted) -> Account:
 
 
 def _reconciled(state: Account, event: AccountReconciled) -> Account:
-    funds = Funds(True, event.cash, event.buying_power, event.last_equity)
+    """While shares differ the broker's cash may hold fills that are not booked yet: they would count twice."""
+    agreed = not event.differences or not state.funds.known
+    funds = Funds(True, event.cash, event.buying_power, event.last_equity) if agreed else state.funds
     seen = {one.symbol: (one.ours, one.theirs, one.looks) for one in event.differences}
     return replace(state, funds=funds, differences=seen)
 
@@ -301,6 +315,11 @@ def _answered_approval(state: Account, approval_id: str | None) -> Account:
     return replace(state, approvals={name: waiting for name, waiting in state.approvals.items() if name != approval_id})
 
 
+def _without_resume(state: Account) -> Account:
+    """A resume that was asked for before the account was stopped (again) lifts nothing."""
+    return replace(state, approvals={name: waiting for name, waiting in state.approvals.items() if waiting.what != "resume"})
+
+
 def _asked_approval(state: Account, event: ApprovalRequested) -> Account:
     numbers = {**state.numbers, "approval": state.numbers.get("approval", 0) + 1}
     return replace(state, approvals={**state.approvals, event.approval_id: Waiting(event.what, event.changes, event.expires)}, numbers=numbers)
@@ -330,9 +349,9 @@ MEANINGS: dict[type[Event], Callable[[Account, Any], Account]] = {
     AccountReconciled: _reconciled,
     AccountReady: lambda state, event: replace(state, ready=True),
     CommandRejected: lambda state, event: replace(state, cycle=cycle.evolve(state.cycle, event)),
-    AccountHalted: lambda state, event: replace(state, halted=event.code),
+    AccountHalted: lambda state, event: replace(_without_resume(state), halted=event.code),
     AccountResumed: lambda state, event: replace(_answered_approval(state, event.approval_id), halted="", emergency="", flatten=""),
-    EmergencyStopped: lambda state, event: replace(state, emergency=event.reason or "asked for"),
+    EmergencyStopped: lambda state, event: replace(_without_resume(state), emergency=event.reason or "asked for"),
     PositionMarked: _marked,
     AccountValued: _valued,
     RiskAlerted: _alerted,
@@ -358,5 +377,5 @@ CONTEXT = (Bar, DailyPublished, SectorAssigned, SymbolHalted, SymbolResumed, Sec
 # Events that answer a command: a second delivery of it is recognised by them.
 ANSWERS = (
     OrderApproved, OrderDenied, CommandRejected, LimitsSet, ApprovalRequested, ApprovalRefused, EmergencyStopped, AccountResumed, ModeSet, SignalPassed,
-    IntentSimulated, OrderCancelling, OrderReplacing, *(event for event in CYCLE_EVENTS if event.__name__.startswith("Cycle")),
+    IntentSimulated, OrderCancelling, OrderWithdrawn, OrderReplacing, *(event for event in CYCLE_EVENTS if event.__name__.startswith("Cycle")),
 )

@@ -125,8 +125,17 @@ def _bought(state: Account, asked: TradeRequested) -> Wish:
 
 def _sold(state: Account, asked: TradeRequested) -> Wish:
     last = state.prices.get(asked.symbol)
-    form = Form(type="limit", limit_price=tick_down(asked.limit_price)) if asked.limit_price else Form()
+    form = _patient(state, asked.symbol, asked.quantity, tick_down(asked.limit_price)) if asked.limit_price else Form()
     return Wish(asked.symbol, "exit", "command", asked.quantity, form, None, asked.limit_price or (last.close if last else None), asked.time, asked.expires)
+
+
+def _patient(state: Account, symbol: str, quantity: Decimal, limit: Decimal) -> Form:
+    """A sale that waits for its price takes the stop's shares, so it brings the stop with it. The broker does that for whole shares."""
+    held = state.holdings.get(symbol)
+    stop = held.stop if held is not None else None
+    if stop is None or stop >= limit or quantity % 1:
+        return Form(type="limit", limit_price=limit)
+    return Form(type="limit", limit_price=limit, order_class="oco", take_profit=limit, stop_loss=stop)
 
 
 def _judge(draft: Draft, wish: Wish) -> None:

@@ -32,7 +32,8 @@ def value(draft: Draft) -> None:
 def _alarms(draft: Draft) -> None:
     state = draft.state
     book = state.book()
-    watched = {name: level for name, level in state.alarms.items() if name.partition("/")[0] in WATCHED}
+    told = WATCHED if state.facts or not state.holdings else WATCHED - {"SECTOR_SHARE"}      # after a fill nobody has said what sectors there are
+    watched = {name: level for name, level in state.alarms.items() if name.partition("/")[0] in told}
     still = standing(watched, book, state.parameters)
     for name in watched.keys() - still.keys():
         code, _, subject_of = name.partition("/")

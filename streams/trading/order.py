@@ -82,6 +82,7 @@ ROWS = (
     Row("cancelled expired replaced rejected", "expired", "expired", "the same"),
     Row("cancelled expired replaced rejected", "rejected", "rejected", "the same"),
     Row("cancelled expired replaced rejected", "superseded", "replaced", "the same"),
+    Row("rejected", "replaced", "working", "its replacement was refused on the stream; it goes on under the former id"),
     Row("filled cancelled expired rejected replaced", "cancel_refused", "filled", "it had ended already: the state stays, see KEEPS"),
     Row("filled cancelled expired rejected replaced", "replace_refused", "filled", "the same"),
 )
@@ -116,6 +117,15 @@ def move(state: State, happening: Happening) -> State:
 
 
 @dataclass(frozen=True, slots=True)
+class Former:
+    """The order under an id that it had at the broker before it was replaced, and what was filled of it before that id."""
+
+    broker_order_id: str
+    filled: Decimal
+    notional: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One order as the log tells it: entries, exits, protective stops, the broker's legs, and adopted foreign ones. Shares and USD."""
 
@@ -135,7 +145,10 @@ class Order:
     attempt: int = 0
     sending: int = 0                    # how often this client id went out
     broker_order_id: str = ""
-    filled: Decimal = Decimal(0)        # cumulative
+    former: tuple[Former, ...] = ()     # ids it had at the broker before, oldest first: what is still told of them is about this order
+    before: Decimal = Decimal(0)        # shares filled under former ids; the broker counts anew under each
+    spent: Decimal = Decimal(0)         # and their quantity x price
+    filled: Decimal = Decimal(0)        # cumulative, over all ids
     notional: Decimal = Decimal(0)      # cumulative quantity x average price
     looks: int = 0                      # timers set so far: numbers them and the look-ups
     unknowns: int = 0
@@ -158,6 +171,17 @@ class Order:
     @property
     def in_doubt(self) -> bool:
         return self.state in IN_DOUBT
+
+    @property
+    def role(self) -> Part:
+        """What it does for the position: a sale that somebody placed by hand protects or closes it like one of ours."""
+        if self.part != "foreign" or self.side == "buy":
+            return self.part
+        return "stop" if self.form.stop_price is not None else "target" if self.form.limit_price is not None else "exit"
+
+    def earlier(self, broker_order_id: str) -> Former | None:
+        """The order under a former id."""
+        return next((one for one in self.former if one.broker_order_id == broker_order_id), None)
 
     @property
     def open_quantity(self) -> Decimal:

@@ -19,6 +19,7 @@ from streams.trading.order import Order
 LONG = timedelta(days=1)                    # an exit that was ordered stays wanted
 GRACE = Decimal("0.4")                      # of naked_seconds: so long the broker's own legs have to wake before we act
 ORPHAN = timedelta(seconds=2)               # and so long its own clean-up has
+SOON = timedelta(seconds=1)                 # until what is being cancelled is looked at again
 
 
 def settle(draft: Draft) -> None:
@@ -31,18 +32,24 @@ def settle(draft: Draft) -> None:
 
 
 def _symbols(state: Account) -> list[str]:
-    return sorted({*state.holdings, *(order.symbol for order in state.open_orders)})
+    """Held, on their way, or with an alarm about the position that stands."""
+    alarmed = (where for code, _, where in (name.partition("/") for name in state.alarms) if code.startswith("POSITION_") and where)
+    return sorted({*state.holdings, *(order.symbol for order in state.open_orders), *alarmed})
 
 
 # -- flat when flat is ordered -----------------------------------------------------------------------------------------------------------------------
 
 
 def _end_entries(draft: Draft) -> None:
-    """Entries that wait or work end where no entries may be: an emergency, a flattening, a stop that halts."""
-    reason = draft.state.flat_for() or ("stopped by command" if draft.state.cycle.stopped == "halt" else "")
-    if reason:
-        for order in [order for order in draft.state.open_orders if order.part == "entry"]:
-            draft.cancel(order, reason)
+    """Entries that wait or work end where no entries may be: an emergency, a flattening, a stop that halts. Where all is to be flat, so do purchases
+    placed by hand, and exits that wait for a price."""
+    flat = draft.state.flat_for()
+    for order in draft.state.open_orders:
+        buys, waits = order.part == "foreign" and order.side == "buy", order.part == "exit" and order.form.type != "market"
+        if order.part == "entry" and (flat or draft.state.cycle.stopped == "halt"):
+            draft.cancel(order, flat or "stopped by command")
+        elif flat and (buys or waits):
+            draft.cancel(order, flat)
 
 
 def _flatten(draft: Draft) -> None:
@@ -80,29 +87,44 @@ def _release_exits(draft: Draft, symbol: str) -> None:
     waiting = [order for order in draft.state.of(symbol, "exit") if order.state == "approved"]
     if not waiting:
         return
-    blockers = list(draft.state.of(symbol, *PROTECTIVE, "entry"))
-    if blockers:
-        for order in _one_per_group(blockers):
-            if _group_ends(draft.state, order):     # the broker ends the whole group; its word about this one is on its way
-                draft.wake("recancel", ORPHAN, order)
-            else:
-                draft.cancel(order, "its shares are to be sold")
-        waiting = [order for order in draft.state.of(symbol, "exit") if order.state == "approved"]
-        if any(draft.state.of(symbol, *PROTECTIVE, "entry")):
-            for order in waiting:
-                draft.wake("expire", max(order.expires - draft.now, timedelta(0)), order)
-            return
+    if not free(draft, symbol, "exit"):
+        for order in waiting:
+            draft.wake("expire", max(order.expires - draft.now, timedelta(0)), order)
+        return
     for order in waiting:
-        sent = sum((other.open_quantity for other in draft.state.of(symbol, "exit") if other.state != "approved"), ZERO)
-        free = draft.state.held(symbol) - sent
-        if free > 0:
-            draft.submit(order.order_id, quantity=min(order.quantity, free))
+        sent = sum((draft.state.left(other) for other in draft.state.of(symbol, "exit") if other.state != "approved"), ZERO)
+        left = draft.state.held(symbol) - sent
+        if left > 0:
+            draft.submit(order.order_id, quantity=min(order.quantity, left))
         else:
             draft.tell(OrderWithdrawn, order_id=order.order_id, reason="nothing is left to sell: the position was closed first")
 
 
 def _group_ends(state: Account, order: Order) -> bool:
     return order.parent_id is not None and any(leg.state == "cancelled" for leg in state.legs(order.parent_id))
+
+
+def free(draft: Draft, symbol: str, part: str) -> bool:
+    """Whether nothing holds the shares that an exit is to sell; what does is cancelled. A stop waits for what is being cancelled alone."""
+    if part == "stop":
+        return not _being_freed(draft.state, symbol)
+    for order in _one_per_group(_blockers(draft.state, symbol)):
+        if _group_ends(draft.state, order):     # the broker ends the whole group; its word about this one is on its way
+            draft.wake("recancel", ORPHAN, order)
+        else:
+            draft.cancel(order, "its shares are to be sold")
+    return not _blockers(draft.state, symbol)
+
+
+def _blockers(state: Account, symbol: str) -> list[Order]:
+    """What protects, and what buys; not the stop that came with an exit."""
+    return [order for order in state.of(symbol, *PROTECTIVE, "entry") if (parent := state.parent(order)) is None or parent.part != "exit"]
+
+
+def _being_freed(state: Account, symbol: str) -> bool:
+    """Whether shares are still promised to an order that is being cancelled, or to an exit that waits for that: a stop would be refused."""
+    return any(order.state == "cancelling" for order in state.of(symbol, *PROTECTIVE, "exit")) or any(
+        order.state == "approved" for order in state.of(symbol, "exit"))
 
 
 def _one_per_group(orders: Iterable[Order]) -> list[Order]:
@@ -129,20 +151,33 @@ def uncovered(state: Account, symbol: str) -> Decimal:
 def orphans(state: Account, symbol: str) -> list[Order]:
     """Protective orders that are awake and protect more than is held."""
     held = max(state.held(symbol), ZERO)
-    awake = [order for order in state.of(symbol, *PROTECTIVE) if not state.asleep(order) and order.state != "cancelling"]
+    awake = [order for order in state.of(symbol, *PROTECTIVE) if order.part != "foreign" and order.state != "cancelling"
+             and (not state.asleep(order) or _never_wakes(state, order))]
     return [order for part in PROTECTIVE
-            for order in awake if order.part == part and sum((one.open_quantity for one in awake if one.part == part), ZERO) > held]
+            for order in awake if order.part == part and sum((state.left(one) for one in awake if one.part == part), ZERO) > held]
+
+
+def _never_wakes(state: Account, leg: Order) -> bool:
+    """A leg whose entry ended before it was filled whole."""
+    parent = state.parent(leg)
+    return parent is not None and not parent.is_open
 
 
 def _watch(draft: Draft, symbol: str) -> None:
     state = draft.state
-    if uncovered(state, symbol) > 0 and not _exit_waits(state, symbol):
-        draft.wake("protect", timedelta(seconds=float(state.parameters.naked_seconds * GRACE)), about=symbol)
+    if uncovered(state, symbol) > 0:
+        if not _stop_waits(state, symbol):
+            draft.wake("protect", timedelta(seconds=float(state.parameters.naked_seconds * GRACE)), about=symbol)
+    elif not any(order.in_doubt for order in state.of(symbol, "stop")):
+        draft.alert("POSITION_NAKED", "cleared", f"{symbol}: protected again, or sold", symbol)
     if orphans(state, symbol):
         draft.wake("orphan", ORPHAN, about=symbol)
+    short = -state.held(symbol)
+    draft.alert("POSITION_SHORT", "breach" if short > 0 else "cleared", f"{symbol}: {max(short, ZERO):f} shares are sold short; this account buys nothing "
+                "back by itself: do it at the broker", symbol, actual=max(short, ZERO))
 
 
-def _exit_waits(state: Account, symbol: str) -> bool:
+def _stop_waits(state: Account, symbol: str) -> bool:
     return any(order.part == "stop" and order.symbol == symbol and state.has_timer("resend", order.order_id) for order in state.orders.values())
 
 
@@ -151,16 +186,26 @@ def protect(draft: Draft, fired: TimerFired) -> None:
     symbol = fired.about
     missing = uncovered(draft.state, symbol)
     if not missing:
-        draft.alert("POSITION_NAKED", "cleared", f"{symbol}: protected again", symbol)
         return
     entries = list(draft.state.of(symbol, "entry"))
     for order in entries:
         draft.cancel(order, "filled in part: its own legs sleep until it is filled whole, so the rest is given up and the shares get their stop")
     if any(draft.state.of(symbol, "entry")):
         draft.alert("POSITION_NAKED", "warning", f"{symbol}: {missing:f} shares without a stop; the rest of the entry is being cancelled", symbol, missing)
-        draft.wake("protect", timedelta(seconds=1), about=symbol)
-        return
-    _place(draft, symbol, missing)
+        draft.wake("protect", SOON, about=symbol)
+    elif _being_freed(draft.state, symbol):
+        draft.wake("protect", SOON, about=symbol)
+    elif (entry := _without_legs(draft.state, symbol)) is not None:
+        draft.wake("reconcile", timedelta(0), about=str(entry.order_id))    # the broker's lists show the legs whose making was not told to us
+        draft.wake("protect", SOON, about=symbol)
+    else:
+        _place(draft, symbol, missing)
+
+
+def _without_legs(state: Account, symbol: str) -> Order | None:
+    """An entry that was to come with legs of which none was ever shown, and for which the lists were not read yet."""
+    return next((order for order in state.orders.values() if order.symbol == symbol and order.part == "entry" and order.state == "filled"
+                 and order.form.order_class != "simple" and not state.legs(order.order_id) and f"reconcile/{order.order_id}" not in state.numbers), None)
 
 
 def _place(draft: Draft, symbol: str, quantity: Decimal) -> None:

@@ -68,10 +68,11 @@ class Story:
         self.offset += 1
         self.write(InputsAdmitted.new(source="/test", subject="paper", time=self.now, number=self.state.admissions + 1, inputs=(place,)))
         symbol = given.subject if isinstance(given, SignalRaised) else getattr(given, "symbol", "AAPL")
+        seen = self.state
         for fact in (*context, *([bar(symbol, price, self.now)] if price is not None else [])):
             assert isinstance(fact, CONTEXT)
-            self.state = evolve(self.state, fact)
-        return self._answer(place, given)
+            seen = evolve(seen, fact)
+        return self._answer(place, given, seen)
 
     def fire(self, timer: TimerSet | Timer) -> list[Event]:
         """The timer is due; market time moves on to it."""
@@ -80,7 +81,7 @@ class Story:
                                order_id=timer.order_id, due=timer.due, about=timer.about)
         fired = fired.model_copy(update={"causationid": timer.id})
         self.write(fired)
-        return self._answer(None, fired)
+        return self._answer(None, fired, self.state)
 
     def wake(self, purpose: str, about: str | UUID = "") -> list[Event]:
         """The one timer of this purpose that waits (about this symbol or order, where several do) is due."""
@@ -90,8 +91,8 @@ class Story:
     def waiting(self, purpose: str, about: str | UUID = "") -> list[Timer]:
         return [timer for timer in self.state.timers.values() if timer.purpose == purpose and (not about or about in (timer.about, timer.order_id))]
 
-    def _answer(self, place: Admitted | None, given: Input) -> list[Event]:
-        answer = list(decide(self.state, place, given))
+    def _answer(self, place: Admitted | None, given: Input, seen: Account) -> list[Event]:
+        answer = list(decide(seen, place, given))
         for event in answer:
             self.write(event)
         return answer

@@ -43,7 +43,8 @@ class Written:
 
     async def admitted_request(self) -> InputsAdmitted:
         """A trading day, funds and limits, then a request and its bar on the log, and their admission."""
-        await self.add(limits(version=1), *(event for event in Paper().log if isinstance(event, CyclePlanned | PhaseEntered | AccountReconciled | AccountReady)))
+        day = (CyclePlanned, PhaseEntered, AccountReconciled, AccountReady)
+        await self.add(limits(version=1), *(event for event in Paper().log if isinstance(event, day)))
         places = []
         for topic, event in (("catalyst.market.bars", bar("AAPL", "100", NOON)), (COMMANDS.name, request())):
             where = await self.log.append(topic, [Message(event.subject, codec.encode(event))])
