@@ -102,7 +102,7 @@ class Brokerage:
     def _told(self, event: Event, before: State, after: State) -> None:
         if isinstance(event, OrderReceived | OrderMoved | OrderFilled | OrderEnded):
             self._heard(json.dumps(wire.trade_update(after, event), separators=(",", ":")))
-            self._watch(after)
+        self._watch(after)
 
     # what is true, for the invariants
 
@@ -112,10 +112,7 @@ class Brokerage:
             held = state.positions[symbol].qty if symbol in state.positions else ZERO
             if held < 0:
                 self.shorted.append(f"{now:.4f} {held:f} {symbol}")
-            cared = sum((order.open_qty for order in map(state.orders.__getitem__, state.working)
-                         if order.symbol == symbol and order.side == "sell" and (order.stop_price is not None or not order.parent_id) and order.status != "held"),
-                        ZERO)
-            if held > cared:
+            if held > sum((order.open_qty for order in map(state.orders.__getitem__, state.working) if order.symbol == symbol and _cares(order)), ZERO):
                 self._bare.setdefault(symbol, now)
             elif symbol in self._bare:
                 self._end_bare(symbol, now)
@@ -143,7 +140,7 @@ class Brokerage:
             held = self.held.get(symbol, ZERO)
             for kind in ("stop", "limit"):
                 sells = sum((order.open_qty for order in self.all_orders if order.symbol == symbol and order.side == "sell" and order.type == kind
-                             and order.status in WORKING and order.status != "held"), ZERO)
+                             and order.status in WORKING and order.awake), ZERO)
                 if sells > held:
                     found.append(f"{sells:f} {symbol} in {kind} orders, {held:f} held")
         return found
@@ -160,6 +157,11 @@ class Brokerage:
     @staticmethod
     def is_working(order: Order) -> bool:
         return order.status in WORKING
+
+
+def _cares(order: Order) -> bool:
+    """A stop that is awake (behind a target it is listed as held all the same), or an exit, also one that waits for its price; a target alone protects nothing."""
+    return order.side == "sell" and order.awake and (order.stop_price is not None or order.parent_id is None)
 
 
 def body_of(order: OrderSubmitting) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Events are frozen, so every reader may get the same one; the first decode of a r
 
 import gc
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,9 +46,11 @@ def laboratory() -> Iterator[None]:
     codec.decode, streams.lease.log, sys.unraisablehook = once, SILENT, _say_nothing        # type: ignore[assignment]
     gc.disable()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)     # "never awaited": of coroutines whose process was killed before their first step
+            yield
+            gc.collect()        # coroutines that were cut off in mid-air complain when they are closed; nobody needs to hear it
     finally:
-        gc.collect()        # coroutines that were cut off in mid-air complain when they are closed; nobody needs to hear it
         codec.decode, streams.lease.log, sys.unraisablehook = decode, log, hook
         if collecting:
             gc.enable()

@@ -7,16 +7,26 @@ from datetime import timedelta
 from decimal import Decimal
 
 from schemas import codec
-from schemas.commands import TradeRequested
+from schemas.commands import CancelRequested, EmergencyStopRequested, StopMoveRequested, TradeRequested
 from schemas.envelope import Event
+from schemas.risk import EmergencyStopped
 from schemas.topics import BROKER, COMMANDS
-from schemas.trading import CommandRejected, OrderAdopted, OrderApproved, OrderDenied, OrderSubmitting, PositionAdjusted
+from schemas.trading import (
+    CommandRejected,
+    OrderAdopted,
+    OrderApproved,
+    OrderCancelling,
+    OrderDenied,
+    OrderReplacing,
+    OrderSubmitting,
+    OrderWithdrawn,
+    PositionAdjusted,
+)
 from streams.lease import ANSWER, VALID
 from streams.log import TopicPartition
 from streams.log.chain import Chain
 from tests.simulation.ledger import differences
 from tests.simulation.world import ACCOUNT, Ending
-
 
 SLACK = 0.1         # loop seconds that messages are on their way meanwhile
 
@@ -70,7 +80,8 @@ def _protected(ending: Ending) -> Iterator[str]:
     for naked in ending.brokerage.naked:
         bare = naked.ended - naked.began - sum(max(0.0, min(naked.ended, end) - max(naked.began, begin)) for begin, end in ending.trouble)
         if bare > allowed:
-            yield f"{naked.symbol} had shares without a stop from {naked.began:.3f} to {naked.ended:.3f}: {bare * ending.plan.speed:.1f} market s of it untroubled"
+            yield (f"{naked.symbol} had shares without a stop from {naked.began:.3f} to {naked.ended:.3f}: "
+                   f"{bare * ending.plan.speed:.1f} market s of it untroubled")
     yield from (f"{symbol} has shares without a stop at the end" for symbol in ending.brokerage.bare)
     yield from (f"orphans at the end: {words}" for words in ending.brokerage.orphans)
 
@@ -119,25 +130,36 @@ def _never_late(ending: Ending) -> Iterator[str]:
 
 
 def _answered_once(ending: Ending) -> Iterator[str]:
-    answers: dict[object, list[Event]] = defaultdict(list)
+    verdicts: dict[object, list[Event]] = defaultdict(list)
     rejections: Counter[int] = Counter()
     for event in ending.ledger.events:
-        if isinstance(event, OrderApproved | OrderDenied):
-            answers[event.command_id].append(event)
-        elif isinstance(event, CommandRejected) and event.topic == COMMANDS.name:
-            rejections[event.offset] += 1
+        match event:
+            case OrderApproved() | OrderDenied():
+                verdicts[event.command_id].append(event)
+            case EmergencyStopped():
+                verdicts[event.command_id, "stopped"].append(event)
+            case OrderCancelling() | OrderWithdrawn() | OrderReplacing():
+                verdicts[event.causationid, event.order_id].append(event)
+            case CommandRejected() if event.topic == COMMANDS.name:
+                rejections[event.offset] += 1
+    stops = {order.order_id for order in ending.ledger.state.orders.values() if order.part == "stop"}
     first: dict[object, TradeRequested] = {}
     for offset, asked in ending.ledger.commands():
-        if asked is None:
-            if rejections[offset] != 1:
-                yield f"the unreadable command at offset {offset} was rejected {rejections[offset]} times"
-            continue
-        original = first.setdefault(asked.id, asked)
-        if original is asked and len(answers[asked.id]) != 1:
-            yield f"{asked.idempotency_key} was answered {len(answers[asked.id])} times: {', '.join(event.type for event in answers[asked.id])}"
-        reused = (original.side, original.symbol, original.quantity) != (asked.side, asked.symbol, asked.quantity)
-        if rejections[offset] != reused:
-            yield f"{asked.idempotency_key} at offset {offset} was rejected {rejections[offset]} times"
+        answers, expected = rejections[offset], 1
+        match asked:
+            case TradeRequested():
+                original = first.setdefault(asked.id, asked)
+                expected = int((original.side, original.symbol, original.quantity) != (asked.side, asked.symbol, asked.quantity))
+                if original is asked and len(verdicts[asked.id]) != 1:
+                    yield f"{asked.idempotency_key} was judged {len(verdicts[asked.id])} times: {', '.join(event.type for event in verdicts[asked.id])}"
+            case CancelRequested():
+                answers += len(verdicts[asked.id, asked.order_id])
+            case StopMoveRequested():
+                answers += sum(len(verdicts[asked.id, stop]) for stop in stops)
+            case EmergencyStopRequested():
+                answers += len(verdicts[asked.id, "stopped"])
+        if answers != expected:
+            yield f"the {asked.type if asked else 'unreadable record'} at offset {offset} was answered {answers} times instead of {expected}"
 
 
 def _replays(ending: Ending) -> Iterator[str]:

@@ -10,7 +10,6 @@ from projections.rows import Key, Row, Table
 from projections.sources import SOURCES
 from projections.trading import ORDERS, POSITIONS
 from schemas import codec
-from schemas.commands import TradeRequested
 from schemas.envelope import Event
 from schemas.topics import COMMANDS, TRADING
 from streams.log import TopicPartition
@@ -69,17 +68,18 @@ class Ledger:
         found += [f"{order.part} {order.client_order_id or order.order_id} is {order.state}" for order in state.open_orders
                   if order.state in ("approved", "submitting", "unknown", "cancelling", "replacing")]
         found += [f"{symbol} has shares without a stop" for symbol in brokerage.bare]
+        if state.emergency:
+            found += [f"{quantity:f} {symbol} held after the emergency stop" for symbol, quantity in sorted(brokerage.held.items())]
         return found + brokerage.orphans + differences(self, brokerage)
 
-    def commands(self) -> list[tuple[int, TradeRequested | None]]:
-        """(offset, request) of every record on the account's commands; None for noise."""
-        found: list[tuple[int, TradeRequested | None]] = []
+    def commands(self) -> list[tuple[int, Event | None]]:
+        """(offset, command) of every record on the account's commands; None for noise."""
+        found: list[tuple[int, Event | None]] = []
         for record in self.log._partitions[self._commands].records:
             try:
-                event = codec.decode(record.value)
+                found.append((record.offset, codec.decode(record.value)))
             except codec.Undecodable:
-                event = None
-            found.append((record.offset, event if isinstance(event, TradeRequested) else None))
+                found.append((record.offset, None))
         return found
 
     @cached_property

@@ -17,7 +17,8 @@ FAULTS_DRAWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One record on catalyst.commands. `kind`: ask (a new key), again (the same record once more), reuse (an old key, other content), noise (no event)."""
+    """One record on catalyst.commands. `kind`: ask (a trade under a new key), again (the same once more), reuse (an old key, other content), cancel (the
+    order of that wish), move (the symbol's stop, upwards), emergency (stop everything), noise (no event at all)."""
 
     at: float
     number: int
@@ -26,9 +27,10 @@ class Wish:
     side: str
     quantity: Decimal
     ttl: float = 60.0       # market seconds until it expires
+    form: str = "market"    # | limit (a little away from the price) | bracket (a near stop and a near target)
 
     def __str__(self) -> str:
-        return f"{self.at:8.3f}  wish {self.number} ({self.kind}): {self.side} {self.quantity} {self.symbol}, for {self.ttl:.0f} market s"
+        return f"{self.at:8.3f}  wish {self.number} ({self.kind}): {self.side} {self.quantity} {self.symbol} {self.form}, for {self.ttl:.0f} market s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,9 @@ def draw(seed: int, minutes: int = MINUTES, speed: float | None = None) -> Plan:
     return Plan(seed, speed, minutes, wishes, tuple(sorted(faults, key=lambda fault: fault.at)), partial, chance.randrange(8))
 
 
+KINDS: Mapping[str, float] = {"ask": 16, "again": 2, "reuse": 1, "cancel": 2, "move": 2, "emergency": 0.5, "noise": 1}     # how often
+
+
 def _wishes(chance: random.Random, minutes: int, speed: float) -> tuple[Wish, ...]:
     end = minutes * 60 / speed
     at = sorted(round(chance.random() * end * 0.95, 4) for _ in range(WISHES))
@@ -188,14 +193,16 @@ def _wishes(chance: random.Random, minutes: int, speed: float) -> tuple[Wish, ..
         at = [first + (moment - first) / 200 for moment in at]
     wishes: list[Wish] = []
     for number, moment in enumerate(at):
-        kind = chance.choices(("ask", "again", "reuse", "noise"), (16, 2, 1, 1))[0] if number else "ask"
-        if kind in ("again", "reuse"):
-            old = chance.choice(wishes)
+        kind = chance.choices(tuple(KINDS), tuple(KINDS.values()))[0] if number else "ask"
+        trades = [wish for wish in wishes if wish.kind == "ask"]
+        if kind in ("again", "reuse", "cancel"):
+            old = chance.choice(trades)
             quantity = old.quantity + (kind == "reuse")
             wishes.append(replace(old, at=moment, kind=kind, quantity=quantity))
             continue
         side = "sell" if number and chance.random() < 0.35 else "buy"
         symbol = chance.choice(SYMBOLS) if chance.random() < 0.97 else "NONE"
         ttl = chance.choice((5.0, 30.0, 60.0, 600.0))
-        wishes.append(Wish(moment, number, kind, symbol, side, Decimal(chance.choice((1, 2, 3, 7, 10, 25, 400))), ttl))
+        form = chance.choices(("market", "limit", "bracket"), (5, 2, 3))[0]
+        wishes.append(Wish(moment, number, kind, symbol, side, Decimal(chance.choice((1, 2, 3, 7, 10, 25, 400))), ttl, form))
     return tuple(wishes)

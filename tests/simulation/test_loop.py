@@ -54,7 +54,7 @@ def test_waiting_for_nothing_is_a_deadlock_with_names() -> None:
 
 def test_running_for_ever_without_end_is_a_livelock() -> None:
     async def spin() -> None:
-        while True:
+        while True:     # noqa: ASYNC110
             await asyncio.sleep(0)
 
     with pytest.raises(Livelock):

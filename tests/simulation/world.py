@@ -12,20 +12,24 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from schemas import codec
-from schemas.commands import TradeRequested
+from schemas.commands import CancelRequested, EmergencyStopRequested, StopMoveRequested, TradeRequested
+from schemas.envelope import Event, event_id
 from schemas.risk import RiskParameters
 from schemas.settings import Settings, load
 from schemas.topics import BARS, CLOCK, COMMANDS
 from schemas.trading import OrderSubmitting
 from streams.log import Appended, Message
+from streams.risk.stops import tick_down
 from streams.role import Role
 from streams.trading import agent
 from streams.trading.audit import Findings, replay
 from streams.trading.clock import MarketClock
+from streams.trading.draft import order_id
 from tests.simulation.brokerage import Brokerage
 from tests.simulation.conditions import SILENT
 from tests.simulation.ledger import Ledger
@@ -36,6 +40,7 @@ from tests.simulation.tape import FEED, MINUTE, OPEN, tape
 from tests.simulation.weather import SPANS, Weather
 
 ACCOUNT = "paper"
+NOISE = b'{"type": "trade.requested.v1", "data": {"side": "up"}}'
 QUIET = 40.0        # loop seconds within which everything must have come to rest, once the faults are over
 RECOVERY = 12.0     # loop seconds after a fault and the client's patience in which everything must be as it should; a lost lease takes 10
 CALM = 1.0          # loop seconds that nothing may change before it counts as rest
@@ -185,14 +190,28 @@ class World:
         if self.log.away:
             self.later(0.2, self._wish, wish)
             return
-        if wish.kind == "noise":
-            value = b'{"type": "trade.requested.v1", "data": {"side": "up"}}'
-        else:
-            now = self.market_now()
-            value = codec.encode(TradeRequested.new(
-                source="/simulation", subject=ACCOUNT, time=now, symbol=wish.symbol, side=wish.side, quantity=wish.quantity,
-                idempotency_key=f"wish-{wish.number}", actor="simulation", reason="a wish", expires=now + timedelta(seconds=wish.ttl)))
-        self.log.put(COMMANDS.name, [Message(ACCOUNT, value)])
+        command = self._command(wish)
+        self.log.put(COMMANDS.name, [Message(ACCOUNT, codec.encode(command) if command else NOISE)])
+
+    def _command(self, wish: Wish) -> Event | None:
+        now = self.market_now()
+        price = next((bar.close for bar in self.tape.minutes[self._minute - 1].bars if bar.symbol == wish.symbol), Decimal(100))
+        about: dict[str, Any] = {"source": "/simulation", "subject": ACCOUNT, "time": now, "idempotency_key": f"wish-{wish.number}-{wish.kind}-{wish.at}",
+                                 "actor": "simulation", "reason": "a wish"}
+        match wish.kind:
+            case "noise":
+                return None
+            case "cancel":
+                return CancelRequested.new(**about, order_id=order_id(ACCOUNT, event_id("trade.requested.v1", ACCOUNT, f"wish-{wish.number}")))
+            case "move":
+                return StopMoveRequested.new(**about, symbol=wish.symbol, stop_price=tick_down(price * Decimal("0.997")))
+            case "emergency":
+                return EmergencyStopRequested.new(**about)
+        away = Decimal("-0.001") if wish.side == "buy" else Decimal("0.001")
+        form = {"limit": {"limit_price": tick_down(price * (1 + away))},
+                "bracket": {"stop_price": tick_down(price * Decimal("0.996")), "target_price": tick_down(price * Decimal("1.004"))}}
+        return TradeRequested.new(**{**about, "idempotency_key": f"wish-{wish.number}"}, symbol=wish.symbol, side=wish.side, quantity=wish.quantity,
+                                  expires=now + timedelta(seconds=wish.ttl), **form.get(wish.form, {}) if wish.form == "limit" or wish.side == "buy" else {})
 
     # the faults
 
@@ -396,7 +415,7 @@ class SimulatedRole(Role):
         self._world = world
 
     def _become(self, state: Any, reason: str, part: str) -> None:
-        if state == "halted":
+        if state == "halted" and not reason.startswith("EMERGENCY_STOP"):
             note = f"halted: {reason}"
             if not any(note in death for death in self._world.deaths):
                 self._world.deaths.append(note)
