@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid5
 
 from .book import WORKING, ZERO, Order, State, to_tick, touch
-from .decision import Decision
+from .decision import Decision, Outcome
 from .entry import check_buying_power, check_client_id, check_shares, check_stop, expiry, intent_of, submit
 from .events import (
     AccountReset,
@@ -22,7 +22,6 @@ from .events import (
     ChangeAsset,
     Close,
     DividendPaid,
-    Event,
     Force,
     OrderAdjusted,
     OrderReceived,
@@ -45,7 +44,7 @@ UNCANCELABLE = frozenset({"pending_cancel", "pending_replace", "pending_new"})  
 END_BY_FORCE = frozenset({"canceled", "expired", "rejected"})
 
 
-def cancel(state: State, asked: Cancel) -> list[Event]:
+def cancel(state: State, asked: Cancel) -> Outcome:
     """Cancel an order, and with it its group."""
     order = _found(state, asked)
     if order.status not in WORKING or order.status in UNCANCELABLE:
@@ -58,7 +57,7 @@ def cancel(state: State, asked: Cancel) -> list[Event]:
     return decision.events
 
 
-def replace_order(state: State, asked: Replace) -> list[Event]:
+def replace_order(state: State, asked: Replace) -> Outcome:
     """The replacement, or the reason why not, in the broker's words."""
     order = _found(state, asked)
     _check_replaceable(state, order)
@@ -77,7 +76,7 @@ def replace_order(state: State, asked: Replace) -> list[Event]:
     return _take_place(state, asked, order, changed)
 
 
-def _take_place(state: State, asked: Replace, order: Order, changed: Order) -> list[Event]:
+def _take_place(state: State, asked: Replace, order: Order, changed: Order) -> Outcome:
     decision = Decision(state, asked.at)
     slow = state.rules.slow_changes and is_open(asked.at)
     at = decision.instant()
@@ -147,7 +146,7 @@ def _check_group(state: State, changed: Order) -> None:
         raise Refusal("target_beyond_stop")
 
 
-def close(state: State, asked: Close) -> list[Event]:
+def close(state: State, asked: Close) -> Outcome:
     """A market order against a position, of all of it unless asked for a part."""
     position = state.positions.get(asked.symbol)
     if position is None:
@@ -165,7 +164,7 @@ def close(state: State, asked: Close) -> list[Event]:
 # the control plane
 
 
-def force(state: State, asked: Force) -> list[Event]:
+def force(state: State, asked: Force) -> Outcome:
     """Give a working order a status, so that a client meets it; `new` brings it back to the market."""
     order = _found(state, asked)
     decision = Decision(state, asked.at)
@@ -178,7 +177,7 @@ def force(state: State, asked: Force) -> list[Event]:
     return decision.events
 
 
-def change_asset(state: State, asked: ChangeAsset) -> list[Event]:
+def change_asset(state: State, asked: ChangeAsset) -> Outcome:
     if asked.asset.symbol not in state.symbols:
         raise Refusal("no_asset", symbol=asked.asset.symbol)
     decision = Decision(state, asked.at)
@@ -186,7 +185,7 @@ def change_asset(state: State, asked: ChangeAsset) -> list[Event]:
     return decision.events
 
 
-def split(state: State, asked: Split) -> list[Event]:
+def split(state: State, asked: Split) -> Outcome:
     """Shares, last prices and the open simple orders change; orders in a group stay as they are, as at Alpaca."""
     _check_action(state, asked.symbol, asked.ratio, "ratio")
     decision = Decision(state, asked.at)
@@ -199,7 +198,7 @@ def split(state: State, asked: Split) -> list[Event]:
     return decision.events
 
 
-def pay_dividend(state: State, asked: PayDividend) -> list[Event]:
+def pay_dividend(state: State, asked: PayDividend) -> Outcome:
     """Cash for shares; gtc orders that wait below the market (buy limits, sell stops) go down by the dividend."""
     _check_action(state, asked.symbol, asked.amount, "amount")
     decision = Decision(state, asked.at)
@@ -212,7 +211,7 @@ def pay_dividend(state: State, asked: PayDividend) -> list[Event]:
     return decision.events
 
 
-def reset(state: State, asked: ResetAccount) -> list[Event]:
+def reset(state: State, asked: ResetAccount) -> Outcome:
     """Begin anew with cash alone; orders, their ids and the clock stay as they were."""
     if not 0 < asked.cash < 10**12:
         raise Refusal("invalid", field="cash", value=asked.cash)

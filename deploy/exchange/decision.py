@@ -16,11 +16,19 @@ from .fold import evolve
 INSTANT = timedelta(microseconds=1)
 
 
+class Outcome(list[Event]):
+    """The events of a decision, and the state after each of them: who keeps the events need not fold them once more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[State] = []
+
+
 class Decision:
     """The events of one command so far, and the state they lead to."""
 
     def __init__(self, state: State, at: datetime) -> None:
-        self.state, self.events, self._at = state, list[Event](), at
+        self.state, self.events, self._at = state, Outcome(), at
 
     def instant(self) -> datetime:
         """A time of its own for the next event, never before the last."""
@@ -29,6 +37,7 @@ class Decision:
     def add(self, event: Event) -> None:
         self.events.append(event)
         self.state = evolve(self.state, event)
+        self.events.states.append(self.state)
 
     def order(self, id: UUID) -> Order:
         return self.state.orders[id]

@@ -11,11 +11,12 @@ without a server uses `venue.Venue`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from . import changes, entry, execution
 from .book import Rules, State
-from .decision import INSTANT, Decision
+from .decision import INSTANT, Decision, Outcome
 from .events import (
     AccountConfigured,
     Advance,
@@ -53,7 +54,7 @@ def begin(seed: int, rules: Rules, symbols: frozenset[str], began: datetime) -> 
     return State(rules, seed, symbols, began, now=began, cash=rules.cash, last_equity=rules.cash)
 
 
-def decide(state: State, command: Command) -> list[Event]:
+def decide(state: State, command: Command) -> Outcome:
     """What a command makes happen, at least one event; raises Refusal when the answer is no. Changes nothing."""
     match command:
         case Submit():
@@ -65,7 +66,7 @@ def decide(state: State, command: Command) -> list[Event]:
         case Close():
             return changes.close(state, command)
         case Configure():
-            return [AccountConfigured(max(command.at, state.now + INSTANT), command.configurations)]
+            return _single(state, command.at, lambda at: AccountConfigured(at, command.configurations))
         case ChangeAsset():
             return changes.change_asset(state, command)
         case Split():
@@ -73,7 +74,7 @@ def decide(state: State, command: Command) -> list[Event]:
         case PayDividend():
             return changes.pay_dividend(state, command)
         case ScriptFills():
-            return [FillsScripted(max(command.at, state.now + INSTANT), command.client_order_id, command.lots)]
+            return _single(state, command.at, lambda at: FillsScripted(at, command.client_order_id, command.lots))
         case ResetAccount():
             return changes.reset(state, command)
         case Force():
@@ -82,3 +83,9 @@ def decide(state: State, command: Command) -> list[Event]:
             decision = Decision(state, state.now)
             execution.minute(decision, command)
             return decision.events
+
+
+def _single(state: State, at: datetime, event: Callable[[datetime], Event]) -> Outcome:
+    decision = Decision(state, at)
+    decision.add(event(decision.instant()))
+    return decision.events

@@ -16,8 +16,8 @@ from uuid import UUID, uuid5
 from . import margin
 from .book import OPPOSITE, WORKING, ZERO, Order, State, touch
 from .daytrading import would_be_one_too_many
-from .decision import Decision
-from .events import Event, OrderReceived, Submit
+from .decision import Decision, Outcome
+from .events import OrderReceived, Submit
 from .execution import at_once
 from .matching import breached, trailed
 from .refusals import Refusal
@@ -74,7 +74,7 @@ def intent_of(state: State, symbol: str, side: str) -> str:
     return f"{side}_to_{'close' if closes else 'open'}"
 
 
-def submit(state: State, asked: Submit) -> list[Event]:
+def submit(state: State, asked: Submit) -> Outcome:
     """The events of an order that comes in; raises Refusal."""
     inquiry = Inquiry(state, asked, intent_of(state, asked.symbol, asked.side), state.closes.get(asked.symbol))
     for check in CHECKS:

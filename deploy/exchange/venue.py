@@ -184,19 +184,22 @@ class Venue:
     # how it changes
 
     def do(self, command: Command) -> list[Event]:
-        """Decide, keep, fold, tell: in this order, and nothing else changes the state."""
+        """Decide, keep, take over, tell: in this order, and nothing else changes the state."""
         events = engine.decide(self.state, command)
         if self._keep is not None:
             self._keep(events)
         else:
             self.events += events
-        for event in events:
-            self.happen(event)
+        for event, state in zip(events, events.states, strict=True):
+            self._happen(event, state)
         return events
 
     def happen(self, event: Event) -> None:
-        """Fold an event that is kept, now or at the replay of a journal."""
-        before, self.state = self.state, engine.evolve(self.state, event)
+        """Fold an event of a journal."""
+        self._happen(event, engine.evolve(self.state, event))
+
+    def _happen(self, event: Event, state: State) -> None:
+        before, self.state = self.state, state
         if self._told is not None:
             self._told(event, before, self.state)
         elif isinstance(event, OrderReceived | OrderMoved | OrderFilled | OrderEnded):
