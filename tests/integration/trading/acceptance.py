@@ -425,6 +425,33 @@ async def x8(table: Table) -> None:
     await stranger.close()
 
 
+@card("X9", "a bracket where a position is held already")
+async def x9(table: Table) -> None:
+    await table.hold()
+    form = {"order_class": "bracket", "take_profit": await table.near(5), "stop_loss": await table.near(-5)}
+    answer = await table.broker.submit(table.order(**form))
+    assert (answer.outcome, answer.refusal) == ("rejected", "bracket_not_entry")
+
+
+@card("X10", "an account that may not trade")
+async def x10(table: Table) -> None:
+    table.sim       # noqa: B018
+    table.outside.patch("/account/configurations", {"suspend_trade": True})
+    try:
+        answer = await table.broker.submit(table.order())
+        assert (answer.outcome, answer.refusal) == ("rejected", "account_blocked")
+    finally:
+        table.outside.patch("/account/configurations", {"suspend_trade": False})
+
+
+@card("X11", "more than the adapter's own limit never leaves")
+async def x11(table: Table) -> None:
+    careful = AlpacaBroker(table.settings.model_copy(update={"max_order_value": 1}), lambda: table.now)
+    answer = await careful.submit(order := table.order())
+    assert (answer.outcome, answer.refusal, table.named(order)) == ("rejected", "hard_limit", [])
+    await careful.close()
+
+
 # L: lists
 
 
