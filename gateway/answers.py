@@ -12,7 +12,7 @@ from schemas.envelope import UtcTime
 
 # Decimal inside, a plain number to the model: strings are for storage.
 Number = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
-TradeStatus = Literal["accepted", "denied", "rejected", "cancelled", "expired", "pending", "unknown"]
+TradeStatus = Literal["accepted", "denied", "rejected", "cancelled", "expired", "simulated", "pending", "unknown"]
 
 
 class Lean(GenerateJsonSchema):
@@ -40,13 +40,30 @@ class Answer(BaseModel):
     @classmethod
     def shape(cls) -> dict[str, Any]:
         """The JSON Schema of `lean`."""
-        return cls.model_json_schema(mode="serialization", schema_generator=Lean)
+        shape: dict[str, Any] = _bare(cls.model_json_schema(mode="serialization", schema_generator=Lean))
+        return shape
+
+
+def _bare(schema: Any) -> Any:
+    """Without the classes' names and docstrings: every tool would repeat them, and what untrusted means stands in the instructions."""
+    if isinstance(schema, list):
+        return [_bare(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    ours = schema.get("type") == "object" and isinstance(schema.get("title"), str)
+    return {name: _bare(item) for name, item in schema.items() if not (ours and name in ("title", "description"))}
 
 
 class FailedCheck(Answer):
     code: str
     actual: Number
     limit: Number
+
+
+class Protection(Answer):
+    stop_price: Number = Field(description="USD, the protective stop as risk placed it")
+    target_price: Number | None = None
+    at_broker: dict[str, str] | None = Field(None, description="legs the broker made, with its own word for their state")
 
 
 class TradeAnswer(Answer):
@@ -65,17 +82,19 @@ class TradeAnswer(Answer):
     judged_at_price: Number | None = Field(None, description="USD, the close it was judged at")
     failed_checks: list[FailedCheck] | None = None
     message: str | None = Field(None, description="risk's words: figures and the way out")
+    protection: Protection | None = None
     broker_said: Quoted | None = None
     as_of: UtcTime = Field(description="market time of the newest event in this")
 
 
 class Freshness(Answer):
-    """How far what is told reaches. Read models follow the log: usually within milliseconds."""
+    """How far what is told reaches: when the log took the newest event of the account that is in it, the END of the market's last finished minute, events
+    of the account that are not in it yet, and how many seconds, at most, it is behind."""
 
-    as_of: UtcTime | None = Field(None, description="when the log took the newest event of the account that is in this")
-    market_minute: UtcTime | None = Field(None, description="END of the market's last finished minute")
-    lag_events: int | None = Field(None, description="events of the account not in this yet")
-    lag_s: Number | None = Field(None, description="seconds, at most, that this is behind; absent when it is not")
+    as_of: UtcTime | None = None
+    market_minute: UtcTime | None = None
+    lag_events: int | None = Field(None, description="events not in this yet")
+    lag_s: Number | None = None
 
 
 class PositionRow(Answer):
@@ -88,6 +107,10 @@ class PositionRow(Answer):
     market_value: Number | None = None
     open_profit: Number | None = None
     realised_profit: Number
+    stop_price: Number | None = Field(None, description="of the stop that protects it; absent: unprotected")
+    stop_quantity: Number = Field(description="shares that stops cover")
+    stop_state: str | None = None
+    target_price: Number | None = None
     opened_at: UtcTime
 
 
@@ -101,15 +124,19 @@ class PositionsAnswer(Answer):
 class OrderRow(Answer):
     order_id: str
     symbol: str
+    part: str = Field(description="entry · exit · stop, target: protect a position · foreign: not sent by us")
     side: str
     quantity: Number
+    type: str
+    limit_price: Number | None = None
+    stop_price: Number | None = None
     state: str
     filled_quantity: Number
     average_price: Number | None = None
     code: str | None = None
     message: str | None = Field(None, description="risk's words")
     broker_said: Quoted | None = None
-    command_id: str
+    command_id: str | None = None
     decided_at: UtcTime
     changed_at: UtcTime
 
@@ -127,9 +154,18 @@ class MarketStatus(Answer):
     simulated: bool
 
 
+class RoleStatus(Answer):
+    role: str
+    state: str = Field(description="ready · degraded · halted · starting · dead: nothing listens · frozen: does not answer · unknown: not looked at")
+    reason: str | None = None
+
+
 class AccountStatus(Answer):
     account: str
     state: str
+    mode: str
+    paused: bool
+    stopped: str | None = None
     code: str | None = None
     message: str | None = None
     differences: list[str] | None = Field(None, description="what reconciliation with the broker could not explain")
@@ -154,6 +190,115 @@ class StatusAnswer(Answer):
     mode: Literal["paper", "live"]
     market: MarketStatus
     accounts: list[AccountStatus] | None = None
-    pipeline: list[Stage] | None = Field(None, description="newest trading day of each stage: bars, minutes, commands, decisions, orders, fills")
+    roles: list[RoleStatus] | None = None
+    pipeline: list[Stage] | None = Field(None, description="newest trading day of each stage, from bars and signals to fills and the day's phases")
     read_models: list[TopicLag] | None = Field(None, description="how far behind the log")
     problems: list[str] | None = Field(None, description="what does not work now, and what to do")
+
+
+class DoneAnswer(Answer):
+    status: Literal["done", "waiting_for_approval", "refused", "pending", "unknown"] = Field(
+        description="pending: not answered in time, it counts and will be · unknown: the log may have taken it")
+    summary: str
+    next: str = Field(description="what to do now")
+    command_id: str
+    code: str | None = Field(None, description="why it was refused")
+    message: str | None = None
+    approval_id: str | None = None
+    as_of: UtcTime | None = None
+
+
+class GaugeRow(Answer):
+    code: str
+    of: str | None = Field(None, description="symbol or sector; absent: the whole account")
+    actual: Number | None = None
+    limit: Number
+    used: Number | None = Field(None, description="1 is all of it")
+    unit: str
+    level: str
+
+
+class AlertRow(Answer):
+    code: str
+    level: str
+    of: str | None = None
+    actual: Number
+    limit: Number
+    said: Quoted = Field(description="partly the broker's words")
+    action: str
+    at: UtcTime
+
+
+class ApprovalRow(Answer):
+    approval_id: str
+    what: str
+    summary: str
+    expires: UtcTime
+    next: str
+
+
+class FailureRow(Answer):
+    at: UtcTime
+    kind: str
+    code: str | None = None
+    symbol: str | None = None
+    said: Quoted | None = None
+    order_id: str | None = None
+
+
+class RiskAnswer(Answer):
+    equity: Number | None = Field(None, description="USD; absent before the first valuation")
+    cash: Number | None = None
+    exposure: Number | None = None
+    day_profit: Number | None = None
+    realised_today: Number | None = None
+    drawdown: Number | None = None
+    emergency_stop: Quoted | None = None
+    limits: list[GaugeRow] = Field(description="what is used of each watched limit")
+    alerts: list[AlertRow] | None = Field(None, description="that stand")
+    approvals_waiting: list[ApprovalRow] | None = None
+    failed_actions: list[FailureRow] | None = Field(None, description="newest: denied, rejected, unknown orders, refused changes, interfaces away")
+    parameters: dict[str, Number] = Field(description="in force; change_risk_limits takes these names")
+    freshness: Freshness
+
+
+class PhaseRow(Answer):
+    phase: str
+    due: UtcTime
+    state: str = Field(description="to come · entered · missed")
+    reason: str | None = None
+
+
+class CycleAnswer(Answer):
+    mode: str = Field(description="who acts on signals: autonomous, the system · advisory, a person or Claude · simulation, a simulated account")
+    paused: bool
+    stopped: str | None = None
+    session: str | None = Field(None, description="the New York day")
+    opens: UtcTime | None = None
+    closes: UtcTime | None = None
+    half_day: bool | None = None
+    phase: str | None = None
+    phases: list[PhaseRow] | None = None
+    report: dict[str, Any] | None = Field(None, description="the day in figures, once it is over")
+    freshness: Freshness
+
+
+class SignalRow(Answer):
+    signal_id: str
+    symbol: str
+    strategy: str
+    entry: Number
+    stop: Number
+    target: Number
+    confidence: Number
+    reasons: list[Quoted]
+    raised_at: UtcTime
+    expires_at: UtcTime
+    became: str = Field(description="open: nothing yet · passed: not acted on · simulated · else its order's state")
+    why: str | None = None
+    order_id: str | None = None
+
+
+class SignalsAnswer(Answer):
+    signals: list[SignalRow]
+    freshness: Freshness

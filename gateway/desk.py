@@ -1,7 +1,7 @@
-"""Publishes trade requests and tells what became of them. The one place of the gateway that writes, and all it writes is `trade.requested`.
+"""Publishes trade requests and tells what became of them.
 
-Called by the tool execute_trade. A key trades once: everything on the log is read before anything is written, an unconfirmed append is repeated with the very
-same event, and what nobody confirmed is called unknown, never retried under another id.
+Called by the tool execute_trade. A key trades once: everything on the log is read before anything is written, and what nobody confirmed is called unknown,
+never retried under another id.
 """
 
 import asyncio
@@ -13,20 +13,16 @@ from uuid import UUID
 
 from gateway.answers import TradeAnswer
 from gateway.clock import market_time, patience
-from gateway.outcome import Story, answer, begin
+from gateway.outcome import Story, answer, begin, terms_of
+from gateway.publish import Publisher
 from gateway.reads import Reads
 from gateway.refusals import Refusal
 from gateway.stories import Stories
-from schemas import codec
 from schemas.commands import TradeRequested, command_id
 from schemas.settings import Settings
-from schemas.topics import COMMANDS
-from streams.log import Appended, LogCut, LogUnavailable, Message, Refused, Unknown
-from streams.role import EVENTS_OUT
+from streams.log import LogCut, LogUnavailable
 
 LOOK_S = 3.0        # to reach the log's end before anything is written; it takes 2 ms when the log is there
-APPEND_S = 5.0      # to get an append confirmed, over all attempts
-ATTEMPT_S = 1.5
 FILL_S = 1.0        # a market order that was accepted fills within milliseconds; one answer for both
 
 
@@ -40,16 +36,23 @@ class Wanted:
     idempotency_key: str
     reason: str
     actor: str
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
+
+    @property
+    def terms(self) -> str:
+        return terms_of(self.limit_price, self.stop_price, self.target_price)
 
 
 class Desk:
     """Takes requests for one account."""
 
-    def __init__(self, settings: Settings, stories: Stories, reads: Reads) -> None:
+    def __init__(self, settings: Settings, stories: Stories, reads: Reads, publisher: Publisher) -> None:
         self._settings = settings
         self._stories = stories
         self._reads = reads
-        self._publishing: set[asyncio.Task[tuple[int, int] | None]] = set()
+        self._publisher = publisher
 
     async def execute(self, wanted: Wanted, wait_s: float) -> TradeAnswer:
         """The outcome of the request as far as it is known after `wait_s` seconds. Raises Refusal."""
@@ -61,7 +64,7 @@ class Desk:
             _same(known, wanted)
         else:
             mine = self._request(wanted)
-        place = await self._publish(mine) if mine else None
+        place = await self._publisher.publish(mine) if mine else None
         story = await self._wait(command, place, wait_s) or known or (begin(mine, "asked" if place else "unconfirmed") if mine else None)
         assert story is not None
         _same(story, wanted)        # another request with this key may have come first
@@ -90,6 +93,7 @@ class Desk:
         return TradeRequested.new(
             source="/gateway", subject=self._settings.account, time=time, symbol=wanted.symbol, side=wanted.side, quantity=wanted.quantity,
             idempotency_key=wanted.idempotency_key, actor=wanted.actor, reason=wanted.reason, expires=time + patience(self._settings),
+            limit_price=wanted.limit_price, stop_price=wanted.stop_price, target_price=wanted.target_price,
         ).stamped(recordedtime=datetime.now(UTC))
 
     async def _wait(self, command: UUID, place: tuple[int, int] | None, wait_s: float) -> Story | None:
@@ -102,31 +106,9 @@ class Desk:
             refused = place is not None and self._stories.rejection(*place) is not None
             return (refused or (story is not None and (story.settled or story.state in enough))) or None
 
-        if await self._stories.until(lambda: told("working"), wait_s) and not told():
+        if await self._stories.until(lambda: told("working", "held", "suspended"), wait_s) and not told():
             await self._stories.until(told, min(FILL_S, deadline - loop.time()))
         return self._stories.find(command)
-
-    async def _publish(self, request: TradeRequested) -> tuple[int, int] | None:
-        """Where the request stands on the log; None when nobody confirmed it. A caller who hangs up does not stop it half-way. Raises Refusal."""
-        task = asyncio.create_task(self._append(request))
-        self._publishing.add(task)
-        task.add_done_callback(self._publishing.discard)
-        return await asyncio.shield(task)
-
-    async def _append(self, request: TradeRequested) -> tuple[int, int] | None:
-        message = Message(request.subject, codec.encode(request), codec.headers(request))
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + APPEND_S
-        while (left := deadline - loop.time()) > 0:
-            match await self._stories.log.append(COMMANDS.name, [message], deadline=min(ATTEMPT_S, left)):
-                case Appended(partition, first, _):
-                    EVENTS_OUT.labels("gateway", COMMANDS.name, request.type).inc()
-                    return partition, first
-                case Refused(cause):
-                    raise Refusal("LOG_REFUSED", f"the log does not take the request: {cause}", command_id=request.id)
-                case Unknown():
-                    await asyncio.sleep(0.1)        # the very same event again: readers take an id once
-        return None
 
 
 def _same(known: Story, wanted: Wanted) -> None:
@@ -135,3 +117,6 @@ def _same(known: Story, wanted: Wanted) -> None:
     if asked != known.content:
         raise Refusal("KEY_REUSED", f"idempotency_key {wanted.idempotency_key!r} stands for {known.content} ({known.state}); this call asks for {asked}",
                       command_id=known.command_id)
+    if known.terms is not None and known.terms != wanted.terms:
+        raise Refusal("KEY_REUSED", f"idempotency_key {wanted.idempotency_key!r} stands for {known.content}, {known.terms} ({known.state}); "
+                      f"this call asks for {wanted.terms}", command_id=known.command_id)

@@ -7,28 +7,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
-from gateway.answers import FailedCheck, TradeAnswer, TradeStatus
+from gateway.answers import FailedCheck, Protection, TradeAnswer, TradeStatus
 from gateway.untrusted import Quoted, clean
+from projections.lifecycle import state_after
 from schemas.commands import TradeRequested
-from schemas.envelope import Event
+from schemas.cycle import IntentSimulated
 from schemas.trading import (
     CheckResult,
     FillRecorded,
-    OrderAccepted,
+    LegsAttached,
     OrderApproved,
-    OrderCancelled,
+    OrderCancelRefused,
     OrderDenied,
-    OrderExpired,
     OrderRejected,
-    OrderSubmitting,
+    OrderReplaceRefused,
+    OrderStatusChanged,
     OrderUnknown,
+    OrderWithdrawn,
 )
 
-OrderState = Literal["unconfirmed", "asked", "approved", "denied", "submitting", "unknown", "working", "filled", "cancelled", "expired", "rejected"]
-OrderNews = OrderSubmitting | OrderAccepted | OrderRejected | OrderUnknown | FillRecorded | OrderCancelled | OrderExpired
+OrderState = Literal[
+    "unconfirmed", "asked", "simulated", "approved", "denied", "submitting", "unknown", "working", "held", "suspended", "done_for_day", "cancelling",
+    "replacing", "filled", "cancelled", "expired", "rejected", "replaced", "withdrawn",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +52,29 @@ NEW_KEY = "ask again under a new idempotency_key"
 TOLD: Mapping[OrderState, Told] = {
     "unconfirmed": Told("unknown", False, False, f"The log did not confirm the request; it may have been taken. {IN_DOUBT}"),
     "asked":       Told("pending", False, False, f"Not decided yet. {SAME_KEY}"),
+    "simulated":   Told("simulated", True, False, "The account is in simulation mode: nothing was sent to the broker, the simulated account trades it."),
     "approved":    Told("pending", False, False, f"Risk let it pass; it is about to be sent. {SAME_KEY}"),
     "submitting":  Told("unknown", False, False, f"It was sent and the broker has not answered: the broker may have it. {IN_DOUBT}"),
     "unknown":     Told("unknown", False, False, f"The broker may have it; the system keeps looking until it knows. {IN_DOUBT}"),
     "working":     Told("accepted", False, False, "The broker has it and works it. Follow it with get_orders."),
+    "held":        Told("accepted", False, False, "The broker holds it until its entry is filled. Follow it with get_orders."),
+    "suspended":   Told("accepted", False, False, "The broker has it; it rests while trading in the symbol is suspended. Follow it with get_orders."),
+    "done_for_day": Told("accepted", True, False, "The broker has it; nothing more of it is filled today. See filled_quantity."),
+    "cancelling":  Told("accepted", False, False, "The broker was asked to cancel it; a fill may still come first. Follow it with get_orders."),
+    "replacing":   Told("accepted", False, False, "The broker was asked to change its prices. Follow it with get_orders."),
     "filled":      Told("accepted", True, False, "Done. See get_positions."),
     "denied":      Told("denied", True, True, f"Nothing was sent. Change what the failed checks name and {NEW_KEY}."),
     "rejected":    Told("rejected", True, True, f"The broker refused it; nothing is working there. Change it and {NEW_KEY}."),
     "cancelled":   Told("cancelled", True, True, "The broker ended it before it was filled whole; filled_quantity says how much was traded."),
+    "replaced":    Told("cancelled", True, True, "The broker ended it in favour of another order; filled_quantity says how much was traded."),
+    "withdrawn":   Told("cancelled", True, True, "It was approved and never sent: it was not wanted any more. message says why."),
     "expired":     Told("expired", True, True, f"Too old to be sent, or lapsed at the broker; see filled_quantity. If still wanted, {NEW_KEY}."),
 }
 IN_WORDS: Mapping[OrderState, str] = {
-    "unconfirmed": "the log did not confirm the request", "asked": "not decided yet", "approved": "approved, not sent yet",
+    "unconfirmed": "the log did not confirm the request", "asked": "not decided yet", "simulated": "simulated", "approved": "approved, not sent yet",
     "submitting": "sent, no answer yet", "unknown": "the broker may have it", "working": "the broker has it", "rejected": "refused by the broker",
 }
-_NEWS: Mapping[type[Event], OrderState] = {
-    OrderSubmitting: "submitting", OrderAccepted: "working", OrderRejected: "rejected", OrderUnknown: "unknown",
-    OrderCancelled: "cancelled", OrderExpired: "expired",
-}
+FREEING = ("Risk let it pass. Its shares are promised to the position's stop and target: those are cancelled first, then it is sent. " + SAME_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,10 @@ class Story:
     failed: tuple[CheckResult, ...] = ()
     message: str = ""                           # risk's words
     broker_said: str = ""                       # the broker's; untrusted
+    terms: str | None = None                    # prices asked for; absent where the request itself was not read
+    stop: Decimal | None = None                 # of the bracket, as risk placed it
+    target: Decimal | None = None
+    legs: tuple[tuple[str, str], ...] = ()      # (part, the broker's word) of the legs it made
 
     @property
     def content(self) -> str:
@@ -98,48 +111,70 @@ class Story:
 
 def begin(event: TradeRequested | OrderApproved | OrderDenied, state: OrderState = "asked") -> Story:
     """The story that this event opens; a verdict opens one too, when the request itself was not read."""
-    command_id = event.id if isinstance(event, TradeRequested) else event.command_id
-    return Story(command_id, event.symbol, event.side, event.quantity, event.time, state)
+    asked = isinstance(event, TradeRequested)
+    return Story(event.id if isinstance(event, TradeRequested) else event.command_id, event.symbol, event.side, event.quantity, event.time, state,
+                 terms=terms_of(event.limit_price, event.stop_price, event.target_price) if asked else None)     # type: ignore[union-attr]
+
+
+def terms_of(limit: Decimal | None, stop: Decimal | None, target: Decimal | None) -> str:
+    """The prices of a request in words, by which a repeated key is told from a reused one."""
+    said = [f"{name} {price.normalize():f}" for name, price in (("limit", limit), ("stop", stop), ("target", target)) if price is not None]
+    return ", ".join(said) or "at market"
 
 
 def judged(story: Story, verdict: OrderApproved | OrderDenied) -> Story:
     """Risk has answered."""
-    story = replace(story, order_id=verdict.order_id, price=verdict.price, time=verdict.time)
+    story = replace(story, order_id=verdict.order_id, price=verdict.price, time=verdict.time, stop=verdict.form.stop_loss, target=verdict.form.take_profit)
     if isinstance(verdict, OrderDenied):
         failed = tuple(check for check in verdict.checks if not check.passed)
         return replace(story, state="denied", failed=failed, message=verdict.message)
     return replace(story, state="approved")
 
 
-def go_on(story: Story, news: OrderNews) -> Story:
-    """Something happened to the order."""
-    story = replace(story, time=news.time)
+def simulated(story: Story, event: IntentSimulated) -> Story:
+    """The request went to the simulated account."""
+    return replace(story, state="simulated", time=event.time, message=f"it is traded on account {event.account}")
+
+
+def go_on(story: Story, news: Any) -> Story:
+    """One of lifecycle.ORDER_EVENTS, or order.legs_attached, happened to the order."""
+    if isinstance(news, LegsAttached):
+        return replace(story, time=news.time, legs=tuple((leg.part, leg.broker_status) for leg in news.legs))
+    story = replace(story, time=news.time, state=cast(OrderState, state_after(story.state, news)))
     match news:
         case FillRecorded():
-            # A fill after a cancel or an expiry is real, but only a complete one changes the state.
-            ended = story.state in ("cancelled", "expired")
-            state: OrderState = "filled" if news.complete else story.state if ended else "working"
-            return replace(story, state=state, filled=news.cumulative_quantity, average_price=news.average_price)
+            return replace(story, filled=news.cumulative_quantity, average_price=news.average_price)
         case OrderRejected():
-            return replace(story, state="rejected", broker_said=f"{news.code} {news.message}".strip())
+            return replace(story, broker_said=f"{news.code} {news.message}".strip())
         case OrderUnknown():
-            return replace(story, state="unknown", broker_said=news.cause)
-        case OrderAccepted() if story.filled:
-            return story        # told late; the fills already say more
-        case _:
-            return replace(story, state=_NEWS[type(news)])
+            return replace(story, broker_said=news.cause)
+        case OrderCancelRefused() | OrderReplaceRefused():
+            return replace(story, broker_said=news.message)
+        case OrderWithdrawn():
+            return replace(story, message=news.reason)
+        case OrderStatusChanged():
+            return replace(story, broker_said=news.broker_status) if news.state == "suspended" else story
+    return story
 
 
 def answer(story: Story, *, duplicate: bool, mode: str) -> TradeAnswer:
     """What the asker is told. `mode` is `paper` or `live`."""
     told = TOLD[story.state]
     return TradeAnswer(
-        status=told.status, duplicate=duplicate, summary=f"{story.content} ({mode}): {_in_words(story)}", next=told.next, retryable=told.again,
+        status=told.status, duplicate=duplicate, summary=f"{story.content} ({mode}): {_in_words(story)}",
+        next=FREEING if (story.state, story.side) == ("approved", "sell") else told.next, retryable=told.again,
         command_id=str(story.command_id), order_id=str(story.order_id) if story.order_id else None, order_state=story.state,
         quantity=story.quantity, filled_quantity=story.filled, average_price=story.average_price, judged_at_price=story.price,
         failed_checks=[FailedCheck(code=check.code, actual=check.actual, limit=check.limit) for check in story.failed] or None,
         message=story.message or None, broker_said=Quoted(said_by="broker", text=clean(story.broker_said)) if story.broker_said else None,
-        as_of=story.time)
+        protection=_protection(story), as_of=story.time)
+
+
+def _protection(story: Story) -> Protection | None:
+    if story.stop is None or story.state in ("asked", "denied", "simulated"):
+        return None
+    at_broker = {part: clean(status, 40) for part, status in story.legs}
+    return Protection(stop_price=story.stop, target_price=story.target, at_broker=at_broker or None)
 
 
 def _in_words(story: Story) -> str:

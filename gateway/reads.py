@@ -11,14 +11,16 @@ from decimal import Decimal
 from typing import Literal, cast, get_args
 from uuid import UUID
 
-from gateway import answers
+from gateway import answers, overview
 from gateway.clock import market_time
 from gateway.outcome import OrderState, Story
 from gateway.refusals import Refusal
+from gateway.roles import roles
 from gateway.stories import Stories
 from gateway.untrusted import Quoted, clean
-from projections.queries import OPEN_STATES, Queries, ReadModelsUnavailable
-from projections.shown import Order
+from projections.lifecycle import OPEN_STATES
+from projections.queries import Queries, ReadModelsUnavailable
+from projections.shown import Account, Order
 from schemas.settings import Settings
 from schemas.topics import TRADING
 from schemas.trading import CheckResult
@@ -27,8 +29,9 @@ from streams.log import LogCut, LogUnavailable, Offsets, TopicPartition
 OWN_WRITES_S = 1.0      # how long a read waits for what its caller was told; the projector takes milliseconds
 OLD_KEY_S = 1.0
 ENDS_S = 2.0
-STATES = {"open": OPEN_STATES, **{state: (state,) for state in get_args(OrderState) if state not in ("asked", "unconfirmed")}}
-StateFilter = Literal["open", "filled", "unknown", "working", "denied", "rejected", "cancelled", "expired"]
+STATES = {"open": OPEN_STATES, **{state: (state,) for state in get_args(OrderState) if state not in ("asked", "unconfirmed", "simulated")}}
+StateFilter = Literal["open", "filled", "unknown", "working", "denied", "rejected", "cancelled", "expired", "withdrawn"]
+FAILED = 5          # failures that the status tells of; get_risk_status has more
 
 
 class Reads:
@@ -70,21 +73,54 @@ class Reads:
     async def status(self) -> answers.StatusAnswer:
         """What works and how far everything is. Answers also when the log or the database is away, and says so."""
         problems: list[str] = []
-        ends = await self._ends(problems)
+        ends, asked = await asyncio.gather(self._ends(problems), roles(self._settings.run_dir))
+        problems += [f"role {role.role} is {role.state}: {clean(role.reason or '')}. `catalyst status` and `catalyst logs {role.role}` tell more."
+                     for role in asked if role.state != "ready"]
         accounts = pipeline = lags = None
         try:
-            accounts = [answers.AccountStatus(account=row.account, state=row.state, code=row.code, message=clean(row.message) if row.message else None,
-                                              differences=[clean(text) for text in row.differences] or None) for row in await self._queries.accounts()]
+            known = await self._queries.accounts()
+            accounts = [_account(row) for row in known]
+            problems += [problem for row in known for problem in _standing(row)] + await self._alarms()
             pipeline = [answers.Stage(stage=row.stage, detail=row.detail, last_event_at=row.last_event_at, day=row.day.isoformat(), count=row.count)
                         for row in await self._queries.pipeline()]
             lags = await self._lags(ends, problems)
         except ReadModelsUnavailable as error:
             problems.append(f"READS_UNAVAILABLE: {error}. execute_trade still works.")
-        problems += [f"account {row.account} is {row.state}: {row.code or 'not ready yet'}" for row in accounts or () if row.state != "ready"]
         session = {True: "open", False: "closed", None: "not seen yet"}[self._stories.session_open]
         market = answers.MarketStatus(minute=self._stories.minute, time=market_time(self._settings, self._stories),
                                       session=cast(Literal["open", "closed", "not seen yet"], session), simulated=bool(self._settings.sim_url))
-        return answers.StatusAnswer(mode=self.mode, market=market, accounts=accounts, pipeline=pipeline, read_models=lags, problems=problems or None)
+        return answers.StatusAnswer(mode=self.mode, market=market, accounts=accounts, roles=list(asked) or None, pipeline=pipeline, read_models=lags,
+                                    problems=problems or None)
+
+    async def risk(self) -> answers.RiskAnswer:
+        """What is used of each limit, which alarms stand, what waits for a person, what failed. Raises Refusal."""
+        async with _reading():
+            await self._own_writes()
+            account = self._settings.account
+            value = await self._queries.value(account)
+            stop = next((row.emergency for row in await self._queries.accounts() if row.account == account), None)
+            figures = {name: getattr(value, name) for name in ("equity", "cash", "exposure", "day_profit", "realised_today", "drawdown")} if value else {}
+            return answers.RiskAnswer(
+                **figures, emergency_stop=Quoted(said_by="asker", text=clean(stop)) if stop is not None else None,
+                limits=[overview.gauge(row) for row in await self._queries.risk(account)],
+                alerts=[overview.alert(row) for row in await self._queries.alerts(account, standing=True)] or None,
+                approvals_waiting=[overview.approval(row) for row in await self._queries.approvals(account)] or None,
+                failed_actions=[overview.failure(row) for row in await self._queries.failures(account)] or None,
+                parameters={row.name: Decimal(row.value) for row in await self._queries.parameters(account)}, freshness=await self._freshness())
+
+    async def cycle(self) -> answers.CycleAnswer:
+        """The day: mode, plan, phases, report. Raises Refusal."""
+        async with _reading():
+            await self._own_writes()
+            account = next((row for row in await self._queries.accounts() if row.account == self._settings.account), None)
+            days = await self._queries.cycles(self._settings.account)
+            return overview.cycle(account, days[0] if days else None, await self._freshness())
+
+    async def signals(self, symbol: str | None, limit: int) -> answers.SignalsAnswer:
+        """Signals and what became of them, the newest first. Raises Refusal."""
+        async with _reading():
+            rows = await self._queries.signals(symbol=symbol, limit=limit)
+            return answers.SignalsAnswer(signals=[overview.signal(row) for row in rows], freshness=await self._freshness())
 
     async def old_story(self, command: UUID) -> Story | None:
         """A request that is older than what the log's tail remembers; None also when the database cannot say."""
@@ -98,9 +134,26 @@ class Reads:
             return None
         failed = tuple(CheckResult(code=check.code, passed=False, actual=check.actual, limit=check.limit)
                        for check in (outcome.decision.checks if outcome.decision else ()) if not check.passed)
-        return Story(command, order.symbol, cast(Literal["buy", "sell"], order.side), order.quantity, order.changed_at, cast(OrderState, order.state), order.id,
-                     filled=order.filled_quantity, average_price=order.average_price, failed=failed, message=order.message or "" if failed else "",
-                     broker_said="" if failed else order.message or "")
+        ours = order.state in ("denied", "withdrawn")
+        return Story(
+            command, order.symbol, cast(Literal["buy", "sell"], order.side), order.quantity, order.changed_at, cast(OrderState, order.state), order.id,
+            filled=order.filled_quantity, average_price=order.average_price, failed=failed, message=order.message or "" if ours else "",
+            broker_said="" if ours else order.message or "", stop=order.stop_loss, target=order.take_profit)
+
+    async def _alarms(self) -> list[str]:
+        """What stands or failed lately, in a line each; words of others are not in it."""
+        account = self._settings.account
+        standing = await self._queries.alerts(account, standing=True)
+        failed = [row for row in await self._queries.failures(account, limit=FAILED) if row.kind in ("rejected", "unknown")]
+        return [
+            *(f"{row.level}: {row.code} {row.subject_of}".rstrip() + f", {row.actual.normalize():f} of {row.limit.normalize():f}; see get_risk_status"
+              for row in standing),
+            *(f"order {row.order_id} in {row.symbol} is {row.kind}: see get_orders" for row in failed),
+            *(f"{row.what} waits for approval {row.approval_id}: a person types `catalyst approve {row.approval_id}` on the host"
+              for row in await self._queries.approvals(account)),
+            *(f"the interface {row.api} is {row.state} after {row.failures} failures" for row in await self._queries.breakers(account)
+              if row.state != "closed"),
+        ]
 
     async def _own_writes(self) -> None:
         if self._promised:
@@ -145,13 +198,30 @@ class Reads:
             return None
 
 
+def _account(row: Account) -> answers.AccountStatus:
+    return answers.AccountStatus(account=row.account, state=row.state, mode=row.mode, paused=row.paused, stopped=row.stopped, code=row.code,
+                                 message=clean(row.message) if row.message else None, differences=[clean(text) for text in row.differences] or None)
+
+
+def _standing(row: Account) -> list[str]:
+    """What keeps an account from taking entries."""
+    about = f"account {row.account}"
+    return [
+        *([f"{about} is {row.state}: {row.code or 'not ready yet'}"] if row.state != "ready" else []),
+        *([f"{about}: an emergency stop stands; no entry passes until a resume is approved on the host"] if row.emergency is not None else []),
+        *([f"{about} is stopped ({row.stopped}): control_trading start lets it take part again"] if row.stopped else []),
+        *([f"{about} is paused: control_trading resume lets entries pass again"] if row.paused else []),
+    ]
+
+
 def _order(row: Order) -> answers.OrderRow:
-    ours = row.state == "denied"        # risk's own words; every other message is partly the broker's
+    ours = row.state in ("denied", "withdrawn")     # our own words; every other message is partly the broker's
     return answers.OrderRow(
-        order_id=str(row.id), symbol=row.symbol, side=row.side, quantity=row.quantity, state=row.state, filled_quantity=row.filled_quantity,
+        order_id=str(row.id), symbol=row.symbol, part=row.part, side=row.side, quantity=row.quantity, type=row.type, limit_price=row.limit_price,
+        stop_price=row.stop_price, state=row.state, filled_quantity=row.filled_quantity,
         average_price=row.average_price, code=clean(row.code, 64) if row.code else None, message=row.message if ours else None,
         broker_said=Quoted(said_by="broker", text=clean(row.message)) if row.message and not ours else None,
-        command_id=str(row.command_id), decided_at=row.decided_at, changed_at=row.changed_at)
+        command_id=str(row.command_id) if row.command_id else None, decided_at=row.decided_at, changed_at=row.changed_at)
 
 
 def _age(at: datetime | None) -> Decimal | None:

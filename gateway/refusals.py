@@ -30,6 +30,8 @@ CODES: Mapping[str, Code] = {code.name: code for code in (
     Code("LOG_UNAVAILABLE", True, "Nothing was sent. See `catalyst status`; when the log is back, call again with the same idempotency_key."),
     Code("LOG_BROKEN", False, "Nothing was sent. A person has to look at the log before anybody trades: see `catalyst status`."),
     Code("LOG_REFUSED", False, "Nothing was sent. See `catalyst topics check`."),
+    Code("STOP_NOT_SENT", True, "NOTHING WAS STOPPED. Call again at once; if it fails again, a person runs `catalyst panic` on the host: it needs only the "
+         "broker, neither the log nor the database."),
     Code("NO_MARKET_TIME", True, "Nothing was sent. The simulated market has not finished its first minute; call again with the same idempotency_key."),
     Code("READS_UNAVAILABLE", True, "See `catalyst status`. execute_trade does not need the read models and still works."),
     Code("INTERNAL", False, "The gateway's log has the details. If this was execute_trade, the request may have been sent: call it again with the SAME "

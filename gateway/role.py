@@ -12,7 +12,9 @@ from datetime import datetime
 import uvicorn
 from starlette.applications import Starlette
 
+from gateway.asking import Asking
 from gateway.desk import Desk
+from gateway.publish import Publisher
 from gateway.reads import Reads
 from gateway.server import application, build
 from gateway.stories import BrokenStory, Stories
@@ -49,7 +51,8 @@ async def serve(running: Role, log: EventLog) -> None:
     try:
         async with recorded(running, log), Queries(settings.database_url.get_secret_value()) as queries, asyncio.TaskGroup() as tasks:
             reads = Reads(settings, stories, queries)
-            server = build(Desk(settings, stories, reads), reads, token, running.log)
+            publisher = Publisher(log)
+            server = build(Desk(settings, stories, reads, publisher), Asking(settings, stories, reads, publisher), reads, token, running.log)
             running.details["url"] = f"http://{settings.gateway_host}:{door.getsockname()[1]}/mcp"
             tasks.create_task(follow(running, stories))
             tasks.create_task(watch(running, stories, queries))

@@ -10,13 +10,24 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from gateway.outcome import OrderNews, Story, begin, go_on, judged
+from gateway.outcome import Story, begin, go_on, judged, simulated
+from projections.lifecycle import ORDER_EVENTS
 from schemas import codec
 from schemas.commands import TradeRequested
+from schemas.cycle import CyclePaused, CycleResumed, CycleStarted, CycleStopped, IntentSimulated, ModeSet
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed, SessionOpened
+from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet
 from schemas.topics import CLOCK, COMMANDS, TRADING
-from schemas.trading import CommandRejected, OrderApproved, OrderDenied
+from schemas.trading import (
+    CommandRejected,
+    LegsAttached,
+    OrderApproved,
+    OrderCancelling,
+    OrderDenied,
+    OrderReplacing,
+    OrderWithdrawn,
+)
 from streams.log import EventLog, Offsets, Record, TopicPartition
 from streams.log.chain import Chain, Verdict
 from streams.role import ERRORS, EVENTS_IN, LAG_EVENTS
@@ -25,6 +36,9 @@ REMEMBERED = timedelta(days=7)      # as long as the account's actor knows a key
 CLOCK_BACKLOG = 1000                # records; a session is 392, so its opening is always among them
 MOST = 50_000                       # stories kept, 1 kB each
 T = TypeVar("T")
+# What the account says to a command that asks for no trade.
+ANSWERS = (CommandRejected, LimitsSet, ApprovalRequested, ApprovalRefused, EmergencyStopped, AccountResumed, ModeSet, CyclePaused, CycleResumed, CycleStopped,
+           CycleStarted, OrderCancelling, OrderReplacing, OrderWithdrawn)
 
 
 class BrokenStory(RuntimeError):
@@ -48,6 +62,7 @@ class Stories:
         self._openings: dict[UUID, TradeRequested] = {}
         self._orders: dict[UUID, UUID] = {}
         self._rejections: dict[tuple[int, int], CommandRejected] = {}
+        self._answers: dict[UUID, tuple[Event, ...]] = {}       # of commands that somebody here waits for
         self._chain: Chain | None = None        # absent before the first record: a tail begins in the middle of the account's story
         self._moved = asyncio.Event()
 
@@ -97,6 +112,18 @@ class Stories:
     def rejection(self, partition: int, offset: int) -> CommandRejected | None:
         """The refusal of the record at this place of the commands topic."""
         return self._rejections.get((partition, offset))
+
+    def listen_for(self, command_id: UUID) -> None:
+        """Keep what the account answers to this command until `heard` takes it."""
+        self._answers.setdefault(command_id, ())
+
+    def heard(self, command_id: UUID) -> tuple[Event, ...]:
+        """What the account has answered so far to a command that is listened for."""
+        return self._answers.get(command_id, ())
+
+    def forget(self, command_id: UUID) -> None:
+        """Nobody waits for this command any more."""
+        self._answers.pop(command_id, None)
 
     async def until(self, ready: Callable[[], T | None], timeout: float) -> T | None:
         """What `ready` gives as soon as it gives something, asked after every batch; None after `timeout` seconds."""
@@ -154,14 +181,19 @@ class Stories:
             self._forget(list(self._stories)[: max(0, len(self._stories) - MOST)])
 
     def _hear(self, event: Event) -> None:
+        cause = event.causationid
+        if cause is not None and cause in self._answers and isinstance(event, ANSWERS):
+            self._answers[cause] += (event,)
         match event:
+            case IntentSimulated() if event.intent_id in self._stories:
+                self._stories[event.intent_id] = simulated(self._stories[event.intent_id], event)
             case CommandRejected():
                 self._rejections[event.partition, event.offset] = event
             case OrderApproved() | OrderDenied():
                 story = self._stories.get(event.command_id) or begin(event)
                 self._stories[event.command_id] = judged(story, event)
                 self._orders[event.order_id] = event.command_id
-            case _ if (command := self._orders.get(getattr(event, "order_id", UUID(int=0)))) and isinstance(event, OrderNews):
+            case _ if (command := self._orders.get(getattr(event, "order_id", UUID(int=0)))) and isinstance(event, (*ORDER_EVENTS, LegsAttached)):
                 self._stories[command] = go_on(self._stories[command], event)
 
     def _forget(self, oldest: Sequence[UUID]) -> None:

@@ -1,6 +1,7 @@
 """What the gateway may ask of the read models: typed answers from the views, and waiting until one's own write can be read.
 
-With its answers (shown.py) the one module of this room that others import. It reads only what views show: a rebuild behind them is not noticed.
+With its answers (shown.py) and the states of orders (lifecycle.py) all that others import of this room. It reads only what views show: a rebuild
+behind them is not noticed.
 Every call may raise ReadModelsUnavailable: Postgres is away or `catalyst migrate` was not run; ask again later.
 """
 
@@ -41,7 +42,6 @@ from schemas.topics import COMMANDS
 
 PROGRESS = "catalyst_progress"      # the channel the projector notifies with every transaction
 POLL_S = 0.25                       # how long a lost notification can delay a waiter
-OPEN_STATES = ("approved", "submitting", "unknown", "working", "held", "suspended", "done_for_day", "cancelling", "replacing")
 Shown = TypeVar("Shown")
 DOUBTFUL = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError, asyncpg.AdminShutdownError,
             asyncpg.CrashShutdownError, asyncpg.InterfaceError, asyncio.TimeoutError)

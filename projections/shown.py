@@ -36,7 +36,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order. `state`: OPEN_STATES, then filled cancelled expired rejected replaced withdrawn, and denied. None: not told, or nothing to tell."""
+    """One order. `state`: lifecycle.OPEN_STATES, then filled cancelled expired rejected replaced withdrawn, and denied. None: not told, or nothing to tell."""
 
     id: UUID
     account: str

@@ -1,20 +1,20 @@
 """Orders and what they lead to: decisions, the broker's legs, requests to change an order, fills, positions and their adjustments.
 
 All of it comes from catalyst.trading, one key an account, whose chain lets each event through once and in order: that is why a fold may add.
-The states an order goes through are those of the account's own order table; a test walks that table and holds this one against it.
+Which state follows which stands in lifecycle.py.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from projections.accounts import STUBS, AccountStub
+from projections.lifecycle import state_after
 from projections.reference import security_id, stub
 from projections.rows import Change, Fold, Put, Table, Unprojectable
-from schemas.envelope import Event
 from schemas.trading import (
     FillRecorded,
     Leg,
@@ -26,7 +26,6 @@ from schemas.trading import (
     OrderCancelling,
     OrderCancelRefused,
     OrderDenied,
-    OrderExpired,
     OrderRejected,
     OrderReplaced,
     OrderReplaceRefused,
@@ -40,24 +39,6 @@ from schemas.trading import (
 
 ZERO = Decimal(0)
 CENT_OF_A_CENT = Decimal("0.00000001")      # cost is rounded here and nowhere else, when a part of a position is sold
-ENDED = frozenset({"filled", "cancelled", "expired", "rejected", "replaced", "withdrawn"})
-# Where a happening leads; a happening that is not here leads to the state of its own name.
-LEADS_TO = {"accepted": "working", "cancel_refused": "working", "replaced": "working", "replace_refused": "working", "superseded": "replaced",
-            "partly_filled": "working"}
-# The states that a happening does not change: news after the end, and a part filled while the rest is being cancelled or replaced.
-KEEPS: Mapping[str, frozenset[str]] = {
-    "cancel_refused": ENDED, "replace_refused": ENDED, "partly_filled": ENDED | {"cancelling", "replacing"},
-}
-HAPPENINGS: Mapping[type[Event], str] = {
-    OrderSubmitting: "submitting", OrderAccepted: "accepted", OrderRejected: "rejected", OrderUnknown: "unknown", OrderWithdrawn: "withdrawn",
-    OrderCancelling: "cancelling", OrderCancelRefused: "cancel_refused", OrderReplacing: "replacing", OrderReplaceRefused: "replace_refused",
-    OrderCancelled: "cancelled", OrderExpired: "expired",
-}
-
-
-def state_after(state: str, happening: str) -> str:
-    """The state of an order behind a happening. Total: what cannot be halts the account, so it is never on the log."""
-    return state if state in KEEPS.get(happening, ()) else LEADS_TO.get(happening, happening)
 
 
 class Order(NamedTuple):
@@ -168,21 +149,10 @@ def order_after(row: Order | None, event: Any) -> Order:
 
 
 def _moved(row: Order, event: Any) -> Order:
+    row = row._replace(state=state_after(row.state, event))
     match event:
         case FillRecorded():
-            return row._replace(state=state_after(row.state, "filled" if event.complete else "partly_filled"), broker_order_id=event.broker_order_id,
-                                filled_quantity=event.cumulative_quantity, average_price=event.average_price)
-        case OrderStatusChanged():
-            return row._replace(state=state_after(row.state, event.state), broker_status=event.broker_status)
-        case OrderReplaced() if not event.broker_order_id:
-            return row._replace(state=state_after(row.state, "superseded"), broker_status=event.broker_status)
-        case OrderReplaced():
-            return row._replace(
-                state=state_after(row.state, "replaced"), broker_order_id=event.broker_order_id, client_order_id=event.client_order_id,
-                broker_status=event.broker_status, limit_price=row.limit_price if event.limit_price is None else event.limit_price,
-                stop_price=row.stop_price if event.stop_price is None else event.stop_price)
-    row = row._replace(state=state_after(row.state, HAPPENINGS[type(event)]))
-    match event:
+            return row._replace(broker_order_id=event.broker_order_id, filled_quantity=event.cumulative_quantity, average_price=event.average_price)
         case OrderSubmitting():
             return row._replace(client_order_id=event.client_order_id, attempt=event.attempt, sending=event.sending, quantity=event.quantity,
                                 expires_at=event.expires)
@@ -194,8 +164,14 @@ def _moved(row: Order, event: Any) -> Order:
             return row._replace(code="UNKNOWN", message=event.cause)
         case OrderWithdrawn():
             return row._replace(code="WITHDRAWN", message=event.reason)
+        case OrderStatusChanged():
+            return row._replace(broker_status=event.broker_status)
         case OrderCancelled():
             return row._replace(broker_order_id=event.broker_order_id or row.broker_order_id, broker_status=event.broker_status)
+        case OrderReplaced():
+            row = row._replace(broker_status=event.broker_status, limit_price=event.limit_price or row.limit_price,
+                               stop_price=event.stop_price or row.stop_price)
+            return row._replace(broker_order_id=event.broker_order_id, client_order_id=event.client_order_id) if event.broker_order_id else row
     return row
 
 

@@ -9,13 +9,17 @@ from typing import Any
 
 from schemas import codec
 from schemas.commands import TradeRequested
+from schemas.cycle import IntentSimulated
 from schemas.envelope import Event, event_id
 from schemas.topics import COMMANDS, TRADING
 from schemas.trading import (
     CheckResult,
     CommandRejected,
     FillRecorded,
+    Form,
     LeaseTaken,
+    Leg,
+    LegsAttached,
     OrderAccepted,
     OrderApproved,
     OrderCancelled,
@@ -29,6 +33,7 @@ from streams.log import Appended, EventLog, TopicPartition
 from streams.log.chain import Chain
 
 ACCOUNT = "paper"
+BRACKET = Form(order_class="bracket", stop_loss=Decimal(95), take_profit=Decimal(110))
 Answers = Callable[[TradeRequested], Sequence[Event]]
 
 
@@ -38,12 +43,16 @@ class Actor:
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self.requests: list[TradeRequested] = []
+        self.commands: list[Event] = []         # everything else that was asked
+        self.says: Callable[[Any], Sequence[Event]] = lambda asked: []      # its answer to those
         self._chain = Chain()
 
     async def take_lease(self, epoch: int = 1) -> None:
         await self.say(LeaseTaken.new(source="/test", subject=ACCOUNT, time=datetime.now(UTC), holder="test", previous=epoch - 1, epoch=epoch))
 
     async def say(self, *events: Event) -> None:
+        if not events:
+            return
         messages, self._chain = self._chain.stamp_all(events, recordedtime=datetime.now(UTC), runid="test")
         assert isinstance(await self.log.append(TRADING.name, messages), Appended)
 
@@ -64,7 +73,10 @@ class Actor:
         async for batch in self.log.read({place: start}):
             for record in batch:
                 asked = codec.decode(record.value)
-                assert isinstance(asked, TradeRequested)
+                if not isinstance(asked, TradeRequested):
+                    self.commands.append(asked)
+                    await self.say(*self.says(asked))
+                    continue
                 self.requests.append(asked)
                 wanted = (asked.side, asked.symbol, asked.quantity)
                 if seen.setdefault(asked.id, wanted) != wanted:
@@ -84,8 +96,8 @@ def _judged(asked: TradeRequested, **verdict: Any) -> dict[str, Any]:
             "price": Decimal(100), "priced_at": asked.time, "expires": asked.expires, "limits_version": 1, **verdict}
 
 
-def approved(asked: TradeRequested) -> OrderApproved:
-    return OrderApproved.caused_by(asked, **_judged(asked, checks=()))
+def approved(asked: TradeRequested, form: Form | None = None) -> OrderApproved:
+    return OrderApproved.caused_by(asked, **_judged(asked, checks=(), form=form or Form()))
 
 
 def denied(asked: TradeRequested) -> OrderDenied:
@@ -97,7 +109,7 @@ def denied(asked: TradeRequested) -> OrderDenied:
 
 def submitting(asked: TradeRequested) -> OrderSubmitting:
     return OrderSubmitting.caused_by(asked, **_order(asked), client_order_id="cat-1", attempt=1, sending=1, symbol=asked.symbol, side=asked.side,
-                                     quantity=asked.quantity, position_intent="buy_to_open", expires=asked.expires)
+                                     quantity=asked.quantity, position_intent="buy_to_open", expires=asked.expires, price=Decimal(100))
 
 
 def accepted(asked: TradeRequested) -> OrderAccepted:
@@ -120,6 +132,16 @@ def filled(asked: TradeRequested, quantity: int | None = None, price: str = "100
 
 def cancelled(asked: TradeRequested, quantity: int = 0) -> OrderCancelled:
     return OrderCancelled.caused_by(asked, **_order(asked), broker_order_id="b-1", broker_status="canceled", filled_quantity=Decimal(quantity))
+
+
+def legs(asked: TradeRequested) -> LegsAttached:
+    made = [Leg(order_id=event_id("leg.v1", asked.id, part), part=part, broker_order_id=f"b-{part}", client_order_id=part, side="sell",     # type: ignore[arg-type]
+                quantity=asked.quantity, price=price, broker_status="held") for part, price in (("stop", Decimal(95)), ("target", Decimal(110)))]
+    return LegsAttached.caused_by(asked, **_order(asked), symbol=asked.symbol, legs=tuple(made))
+
+
+def simulated(asked: TradeRequested) -> IntentSimulated:
+    return IntentSimulated.caused_by(asked, intent_id=asked.id, account="paper-sim", request="{}")
 
 
 def expired(asked: TradeRequested) -> OrderExpired:

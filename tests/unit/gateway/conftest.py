@@ -12,7 +12,9 @@ import structlog
 from fastmcp import Client, FastMCP
 from fastmcp.client.client import CallToolResult
 
+from gateway.asking import Asking
 from gateway.desk import Desk
+from gateway.publish import Publisher
 from gateway.reads import Reads
 from gateway.server import build
 from gateway.stories import Stories
@@ -55,7 +57,8 @@ def text(result: CallToolResult) -> str:
 def a_gateway(settings: Settings, log: EventLog, wall: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Gateway:
     stories = Stories(log, settings.account, wall)
     reads = Reads(settings, stories, Queries(settings.database_url.get_secret_value()))
-    server = build(Desk(settings, stories, reads), reads, "token", structlog.get_logger("test"))
+    publisher = Publisher(log)
+    server = build(Desk(settings, stories, reads, publisher), Asking(settings, stories, reads, publisher), reads, "token", structlog.get_logger("test"))
     return Gateway(server, log, stories, reads, Actor(log))
 
 

@@ -6,7 +6,22 @@ import pytest
 
 from schemas.topics import COMMANDS, TRADING
 from streams.log.memory import Fate
-from tests.unit.gateway.actor import accepted, approved, cancelled, deny, expired, fill, filled, rejected, silence, submitting, unknown
+from tests.unit.gateway.actor import (
+    BRACKET,
+    accepted,
+    approved,
+    cancelled,
+    deny,
+    expired,
+    fill,
+    filled,
+    legs,
+    rejected,
+    silence,
+    simulated,
+    submitting,
+    unknown,
+)
 from tests.unit.gateway.conftest import Gateway
 
 
@@ -75,6 +90,33 @@ async def test_an_order_cancelled_half_way_says_how_much_was_traded(gateway: Gat
     assert (told["status"], told["filled_quantity"]) == ("cancelled", 4)
 
 
+async def test_a_bracket_tells_the_stop_that_risk_placed_and_what_the_broker_made_of_it(gateway: Gateway) -> None:
+    async with gateway.actor.answering(lambda asked: [approved(asked, BRACKET), submitting(asked), accepted(asked), legs(asked), filled(asked)]) as actor:
+        told = await gateway.trade(limit_price=101, target_price="110")
+    (request,) = actor.requests
+    assert (request.limit_price, request.stop_price, request.target_price) == (101, None, 110)
+    assert told["protection"] == {"stop_price": 95, "target_price": 110, "at_broker": {"stop": "held", "target": "held"}}
+
+
+async def test_an_exit_that_waits_for_its_shares_says_what_it_waits_for(gateway: Gateway) -> None:
+    async with gateway.actor.answering(lambda asked: [approved(asked)]):
+        told = await gateway.trade(side="sell", wait_s=0.1)
+    assert told["status"] == "pending" and "cancelled first, then it is sent" in told["next"] and "SAME idempotency_key" in told["next"]
+
+
+async def test_a_request_in_simulation_mode_is_told_to_be_simulated(gateway: Gateway) -> None:
+    async with gateway.actor.answering(lambda asked: [simulated(asked)]):
+        told = await gateway.trade()
+    assert (told["status"], told["retryable"]) == ("simulated", False) and "nothing was sent to the broker" in told["next"]
+
+
+async def test_the_same_key_with_another_price_is_refused(gateway: Gateway) -> None:
+    async with gateway.actor.answering(fill):
+        await gateway.trade(limit_price=101)
+        told = await gateway.trade(limit_price=102)
+    assert told["code"] == "KEY_REUSED" and "limit 101" in told["text"] and "limit 102" in told["text"]
+
+
 async def test_an_expired_request_was_never_sent(gateway: Gateway) -> None:
     async with gateway.actor.answering(lambda asked: [approved(asked), expired(asked)]):
         assert (await gateway.trade())["status"] == "expired"
@@ -120,7 +162,7 @@ async def test_an_append_that_nobody_confirmed_is_repeated_with_the_same_event(g
 
 
 async def test_a_request_the_log_never_confirms_is_unknown(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.desk.APPEND_S", 0.3)
+    monkeypatch.setattr("gateway.publish.APPEND_S", 0.3)
     gateway.log.fates.extend([Fate.LOST] * 100)
     told = await gateway.trade(wait_s=0)
     assert (told["status"], told["order_state"], told["retryable"]) == ("unknown", "unconfirmed", False)

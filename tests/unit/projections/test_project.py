@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from projections import accounts, commands, cycle, market, reference, trading
+from projections import accounts, commands, cycle, lifecycle, market, reference, trading
 from projections.batch import Batch
-from projections.queries import OPEN_STATES
 from projections.rows import Fold, Put, Table, Unprojectable
 from projections.sources import SOURCES, TABLES
 from schemas import topics
@@ -181,13 +180,13 @@ def test_an_order_ends_up_where_its_story_leads(story: str):
 
 @pytest.mark.parametrize(("state", "happening"), sorted(order.MOVES), ids="/".join)
 def test_an_order_is_where_the_accounts_own_table_says(state: order.State, happening: order.Happening):
-    assert trading.state_after(state, happening) == order.move(state, happening)
+    assert lifecycle.follows(state, happening) == order.move(state, happening)
 
 
 def test_events_mean_to_the_projection_what_they_mean_to_the_account():
-    assert trading.HAPPENINGS == evolve.HAPPENINGS
-    assert trading.ENDED == order.ENDED
-    assert set(OPEN_STATES) == order.OPEN
+    assert lifecycle.HAPPENINGS == evolve.HAPPENINGS
+    assert lifecycle.ENDED == order.ENDED
+    assert set(lifecycle.OPEN_STATES) == order.OPEN
 
 
 def bracket(**more: Any) -> TradeRequested:
