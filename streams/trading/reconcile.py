@@ -132,10 +132,12 @@ def adopt(draft: Draft, said: BrokerOrder) -> None:
 def _parent_of(state: Account, said: BrokerOrder) -> Order | None:
     """The entry of ours whose leg this is. A frame, or the list of open orders, names no parent, and may come before the answer that shows the legs; but
     the leg's side, symbol and price are what we asked for, and no other leg stands in its place."""
-    part = "stop" if said.form.stop_price else "target"
+    part, price = ("stop", said.form.stop_price) if said.form.stop_price else ("target", said.form.limit_price)
+    if price is None:
+        return None
     return next((order for order in reversed(tuple(state.orders.values()))
                  if order.part == "entry" and order.sending and order.symbol == said.symbol and order.side != said.side and said.quantity <= order.quantity
-                 and (said.form.stop_price or said.form.limit_price) == (order.form.stop_loss if part == "stop" else order.form.take_profit)
+                 and price == (order.form.stop_loss if part == "stop" else order.form.take_profit)
                  and not any(leg.part == part for leg in state.legs(order.order_id))), None)
 
 

@@ -1,0 +1,375 @@
+"""What the account promises about positions: none without its stop for longer than stated, no orphan after an exit, flat when flat is ordered."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from schemas.commands import EmergencyStopRequested
+from schemas.envelope import Event
+from schemas.risk import PositionMarked, RiskAlerted
+from schemas.trading import OrderApproved, OrderCancelling, OrderExpired, OrderSubmitting, OrderWithdrawn
+from streams.trading.protection import uncovered
+
+from .conftest import Story, answered, asks, framed, holding, kinds, only, request, shown, snapshot, submitted, wire, working
+
+
+def sent(events: list[Event]) -> list[tuple[str, Decimal]]:
+    """(part, quantity) of what leaves."""
+    return [(event.part, event.quantity) for event in events if isinstance(event, OrderSubmitting)]
+
+
+def cancelled(events: list[Event], story: Story) -> list[str]:
+    """Parts whose cancellation is asked for."""
+    return [story.state.orders[event.order_id].part for event in events if isinstance(event, OrderCancelling)]
+
+
+def leaving(**more: object) -> Story:
+    """Ten shares are to be sold; the cancellation of their stop is on its way."""
+    story = holding(**more)
+    story.hear(request("sell", "10", key="out"))
+    return story
+
+
+def freed(story: Story) -> list[Event]:
+    """The broker has cancelled what held the shares."""
+    events: list[Event] = []
+    for leg in story.state.legs(story.order.order_id):
+        if leg.is_open:
+            events += story.frame(leg, "canceled")
+    return events
+
+
+def refused(story: Story, part: str, refusal: str) -> list[Event]:
+    order = story.the(part)
+    return story.hear(answered(story, "rejected", '{"code": 1, "message": "no"}', status=403, refusal=refusal, order=order))
+
+
+# -- brackets ------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_entry_never_leaves_without_its_stop():
+    form = only(submitted().log, OrderSubmitting).form
+    assert (form.order_class, form.stop_loss, form.take_profit) == ("oto", 98, None)
+    form = only(submitted(target_price=Decimal(104), stop_price=Decimal(97)).log, OrderSubmitting).form
+    assert (form.order_class, form.stop_loss, form.take_profit) == ("bracket", 97, 104)
+
+
+def test_legs_sleep_until_the_entry_is_filled_whole_and_then_protect():
+    story = working(target_price=Decimal(104))
+    assert (story.the("stop").state, story.the("target").state) == ("held", "held")
+    story.frame(story.order, "partially_filled", "4")
+    assert uncovered(story.state, "AAPL") == 4
+    story.frame(story.order, "filled", "10")
+    assert uncovered(story.state, "AAPL") == 0
+    story.frame(story.the("target"), "new")
+    assert story.the("target").state == "working"
+
+
+def test_legs_shown_by_their_own_frames_are_known_by_their_entry():
+    story = submitted()
+    story.hear(framed(story, shown(story.order, "filled", "10")))
+    story.hear(framed(story, wire("b-leg", "leg", "AAPL", "sell", "10", "new", type="stop", stop_price=Decimal(98))))
+    assert story.the("stop").parent_id == story.order.order_id
+    assert uncovered(story.state, "AAPL") == 0
+
+
+def test_an_entry_filled_before_its_legs_were_shown_has_the_lists_read_before_a_stop_is_placed():
+    story = submitted()
+    story.hear(framed(story, shown(story.order, "filled", "10")))
+    story.wake("protect")
+    assert [timer.due for timer in story.waiting("reconcile", str(story.order.order_id))] == [story.now]
+    story.wake("reconcile")
+    assert sent(story.wake("protect")) == [("stop", Decimal(10))]
+
+
+def test_what_a_target_trades_is_taken_off_its_stop():
+    story = holding(target_price=Decimal(104))
+    story.frame(story.the("target"), "partially_filled", "4", "104")
+    assert (story.held(), uncovered(story.state, "AAPL")) == (6, 0)
+    assert not story.waiting("orphan")
+
+
+# -- filled in part ------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_part_that_was_filled_gets_its_own_stop_in_time_and_the_rest_is_given_up():
+    story = working()
+    story.frame(story.order, "partially_filled", "4")
+    begun = story.now
+    assert cancelled(story.wake("protect"), story) == ["entry"]
+    story.frame(story.order, "canceled", "4")
+    placed = story.wake("protect")
+    assert sent(placed) == [("stop", Decimal(4))]
+    assert (story.the("stop").form.type, story.the("stop").form.stop_price, story.the("stop").form.time_in_force) == ("stop", 98, "gtc")
+    assert story.now - begun <= timedelta(seconds=float(story.state.parameters.naked_seconds))
+
+
+def test_the_sleeping_leg_of_a_part_protects_nothing_and_is_ended_if_the_broker_forgets_it():
+    story = working()
+    story.frame(story.order, "partially_filled", "4")
+    story.frame(story.order, "canceled", "4")
+    assert uncovered(story.state, "AAPL") == 4
+    assert cancelled(story.wake("orphan"), story) == ["stop"]
+
+
+def test_an_entry_filled_whole_within_the_grace_is_left_alone():
+    story = working()
+    story.frame(story.order, "partially_filled", "4")
+    story.frame(story.order, "filled", "10")
+    assert story.wake("protect") == []
+
+
+def test_a_position_without_a_stop_is_told_once_and_cleared_once():
+    story = working()
+    story.frame(story.order, "partially_filled", "4")
+    story.wake("protect")
+    story.frame(story.order, "canceled", "4")
+    story.frame(story.the("stop"), "canceled")
+    story.wake("protect")
+    story.taken(story.the("stop"))
+    levels = [event.level for event in story.log if isinstance(event, RiskAlerted) and event.code == "POSITION_NAKED"]
+    assert levels == ["warning", "cleared"]
+
+
+# -- stops of our own ----------------------------------------------------------------------------------------------------------------------------------
+
+
+def naked() -> Story:
+    """Ten shares whose stop somebody cancelled at the broker; one of our own is on its way."""
+    story = holding()
+    story.frame(story.the("stop"), "canceled")
+    story.wake("protect")
+    assert story.the("stop").state == "submitting"
+    return story
+
+
+def test_a_stop_cancelled_at_the_broker_is_placed_anew():
+    story = naked()
+    story.taken(story.the("stop"))
+    assert (story.the("stop").state, uncovered(story.state, "AAPL")) == ("working", 0)
+
+
+def test_a_stop_refused_because_the_price_is_through_it_sells_at_market():
+    assert sent(refused(naked(), "stop", "stop_breached")) == [("exit", Decimal(10))]
+
+
+def test_a_price_that_is_through_the_stop_already_sells_at_market():
+    story = holding()
+    story.frame(story.the("stop"), "canceled")
+    story.say(PositionMarked, symbol="AAPL", number=99, quantity=10, price="97", priced_at=story.now, value="970", cost="1000", open_profit="-30")
+    assert sent(story.wake("protect")) == [("exit", Decimal(10))]
+
+
+def test_an_entry_refused_for_its_stop_sells_nothing_that_is_held():
+    story = holding()
+    story.hear(request(key="more"))
+    assert sent(refused(story, "entry", "stop_breached")) == []
+    assert uncovered(story.state, "AAPL") == 0
+
+
+def test_a_refused_stop_goes_out_again_under_the_next_attempts_id_ever_more_slowly():
+    story, waits, ids = naked(), [], set()
+    for _ in range(4):
+        refused(story, "stop", "qty_held")
+        (timer,) = story.waiting("resend")
+        waits.append((timer.due - story.now).total_seconds())
+        assert sent(story.fire(timer)) == [("stop", Decimal(10))]
+        ids.add(story.the("stop").client_order_id)
+    assert waits == [2, 4, 8, 15]
+    assert len(ids) == 4
+
+
+def test_a_stop_placed_by_hand_protects_like_one_of_ours():
+    story = holding()
+    story.frame(story.the("stop"), "canceled")
+    story.hear(framed(story, wire("b-hand", "by-hand", "AAPL", "sell", "10", "new", type="stop", stop_price=Decimal(95))))
+    assert uncovered(story.state, "AAPL") == 0
+    assert story.wake("protect") == []
+
+
+# -- exits ---------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_exit_cancels_the_group_first_and_asks_the_broker_once():
+    story = holding(target_price=Decimal(104))
+    events = story.hear(request("sell", "10", key="out"))
+    assert (cancelled(events, story), sent(events)) == (["target"], [])
+
+
+def test_an_exit_waits_for_both_legs_and_then_sells_what_is_left():
+    story = leaving(target_price=Decimal(104))
+    assert sent(story.frame(story.the("target"), "canceled")) == []
+    assert sent(story.frame(story.the("stop"), "canceled")) == [("exit", Decimal(10))]
+
+
+def test_a_leg_filled_in_part_while_the_exit_waits_leaves_less_to_sell():
+    story = leaving()
+    story.frame(story.the("stop"), "partially_filled", "4", "98")
+    assert sent(story.frame(story.the("stop"), "canceled", "4", "98")) == [("exit", Decimal(6))]
+
+
+def test_a_leg_filled_while_the_exit_waits_ends_the_exit():
+    story = leaving()
+    assert only(story.frame(story.the("stop"), "filled", "10", "98"), OrderWithdrawn).order_id == story.the("exit").order_id
+    assert (story.held(), story.state.open_orders) == (0, ())
+
+
+def test_nothing_of_the_symbol_is_open_after_an_exit():
+    story = leaving(target_price=Decimal(104))
+    freed(story)
+    story.taken(story.the("exit"))
+    story.frame(story.the("exit"), "filled", "10", "101")
+    assert (story.held(), story.state.open_orders) == (0, ())
+
+
+def test_an_orphan_is_ended_after_the_broker_had_its_time():
+    story = holding()
+    story.hear(framed(story, wire("b-hand", "by-hand", "AAPL", "sell", "10", "filled", "10", "101")))       # sold by hand
+    assert story.held() == 0
+    assert cancelled(story.wake("orphan"), story) == ["stop"]
+
+
+def test_no_stop_is_placed_on_shares_that_are_being_freed_for_an_exit():
+    story = holding()
+    story.hear(request("sell", "6", key="out"))
+    assert sent(story.wake("protect")) == []
+    assert sent(freed(story)) == [("exit", Decimal(6))]
+    assert sent(story.wake("protect")) == [("stop", Decimal(4))]
+
+
+def test_a_waiting_exit_that_grows_too_old_is_not_sent_and_protection_is_restored():
+    story = leaving()
+    only(story.wake("expire"), OrderExpired)
+    assert story.the("exit").state == "expired"
+    freed(story)
+    assert sent(story.wake("protect")) == [("stop", Decimal(10))]
+
+
+def test_a_refused_exit_goes_out_again_with_growing_waits():
+    story, waits = leaving(), []
+    freed(story)
+    for _ in range(3):
+        refused(story, "exit", "qty_held")
+        (timer,) = story.waiting("resend")
+        waits.append((timer.due - story.now).total_seconds())
+        assert sent(story.fire(timer)) == [("exit", Decimal(10))]
+    assert waits == [2, 4, 8]
+
+
+def test_a_stop_placed_while_a_refused_exit_waits_is_cancelled_before_the_exit_goes_out_again():
+    story = leaving()
+    freed(story)
+    refused(story, "exit", "not_tradable")
+    story.wake("protect")
+    story.taken(story.the("stop"))
+    again = story.wake("resend")
+    assert (cancelled(again, story), sent(again)) == (["stop"], [])
+    story.frame(story.the("stop"), "canceled")
+    assert sent(story.wake("resend")) == [("exit", Decimal(10))]
+
+
+def test_a_sale_that_waits_for_its_price_keeps_its_stop():
+    story = holding()
+    story.hear(request("sell", "10", key="out", limit_price=Decimal(104)))
+    freed(story)
+    form = story.the("exit").form
+    assert (form.order_class, form.take_profit, form.stop_loss) == ("oco", 104, 98)
+    story.taken(story.the("exit"), legs=[wire("b-oco", "leg-oco", "AAPL", "sell", "10", "held", type="stop", stop_price=Decimal(98))])
+    assert story.state.guarded("AAPL") == 10
+    story.frame(story.the("exit"), "partially_filled", "4", "104")
+    assert (story.held(), story.waiting("orphan")) == (6, [])
+
+
+def test_an_open_entry_is_given_up_when_its_symbol_is_sold():
+    story = holding()
+    story.hear(request(key="more", limit_price=Decimal(99)))
+    story.taken(story.the("entry"), legs=[])
+    assert set(cancelled(story.hear(request("sell", "10", key="out")), story)) == {"entry", "stop"}
+
+
+# -- flat --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def emergency(story: Story) -> list[Event]:
+    return story.hear(asks(EmergencyStopRequested, story, key="stop!", reason="enough"))
+
+
+def test_an_exit_that_waits_for_its_price_does_not_keep_the_account_from_being_flat():
+    story = holding()
+    story.hear(request("sell", "10", key="out", limit_price=Decimal(104)))
+    freed(story)
+    story.taken(story.the("exit"), legs=[])
+    assert cancelled(emergency(story), story) == ["exit"]
+    assert sent(story.frame(story.the("exit"), "canceled")) == [("exit", Decimal(10))]
+    assert story.the("exit").form.type == "market"
+
+
+def test_a_market_sale_by_hand_counts_as_an_exit_so_nothing_is_sold_twice():
+    story = holding()
+    story.hear(framed(story, wire("b-hand", "by-hand", "AAPL", "sell", "10", "new")))
+    assert not [event for event in emergency(story) if isinstance(event, OrderApproved)]
+
+
+def test_purchases_by_hand_are_cancelled_when_all_is_to_be_flat():
+    story = Story()
+    story.hear(framed(story, wire("b-hand", "by-hand", "MSFT", "buy", "10", "new", type="limit", limit_price=Decimal(90))))
+    assert cancelled(emergency(story), story) == ["foreign"]
+
+
+def test_a_stop_placed_by_hand_gives_way_to_an_exit():
+    story = holding()
+    story.frame(story.the("stop"), "canceled")
+    story.hear(framed(story, wire("b-hand", "by-hand", "AAPL", "sell", "10", "new", type="stop", stop_price=Decimal(95))))
+    assert cancelled(emergency(story), story) == ["foreign"]
+    assert sent(story.frame(story.the("foreign"), "canceled")) == [("exit", Decimal(10))]
+
+
+def test_shares_that_come_in_after_the_account_was_to_be_flat_are_sold_too():
+    story = working()
+    emergency(story)
+    story.frame(story.order, "canceled", "3")
+    freed(story)
+    assert (story.the("exit").state, story.the("exit").quantity) == ("submitting", 3)
+
+
+def test_a_short_position_is_told_as_a_breach():
+    story = holding()
+    story.hear(framed(story, wire("b-hand", "by-hand", "AAPL", "sell", "15", "filled", "15", "101")))
+    told = [event for event in story.log if isinstance(event, RiskAlerted) and event.code == "POSITION_SHORT"]
+    assert [(event.level, event.actual) for event in told] == [("breach", 5)]
+
+
+# -- late entries ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("filled", ["0", "4", "10"])
+def test_an_entry_given_up_here_that_turns_up_is_cancelled_told_and_what_it_bought_is_protected(filled: str):
+    story = submitted()
+    story.hear(answered(story, "unsent", status=None, cause="too old when its turn came"))
+    status = {"0": "new", "4": "partially_filled", "10": "filled"}[filled]
+    events = story.hear(framed(story, shown(story.order, status, filled)))
+    assert only(events, RiskAlerted).code == "ORDER_LATE" if filled == "0" else "risk.alerted" in kinds(events)
+    assert cancelled(events, story) == ["entry"]
+    assert story.held() == Decimal(filled)
+    assert bool(story.waiting("protect")) == (filled != "0")
+
+
+def test_an_exit_that_never_arrived_and_is_not_needed_any_more_is_not_sent_again():
+    story = leaving()
+    freed(story)
+    story.hear(answered(story, "unknown", status=None, cause="ReadTimeout", order=story.the("exit")))
+    story.hear(framed(story, wire("b-hand", "by-hand", "AAPL", "sell", "10", "filled", "10", "101")))
+    story.wake("look")
+    story.hear(answered(story, "absent", request="lookup", status=404, order=story.the("exit")))
+    story.wake("absence")
+    events = story.hear(answered(story, "absent", request="lookup", status=404, number=2, order=story.the("exit")))
+    assert kinds(events)[0] == "order.expired"
+
+
+def test_shares_found_at_the_broker_get_a_stop_too():
+    story = Story()
+    for number in (1, 2):
+        story.later(60).hear(snapshot(story, (), [{"symbol": "MSFT", "qty": "7", "avg_entry_price": "50"}], number))
+    assert sent(story.wake("protect", "MSFT")) == [("stop", Decimal(7))]
+    assert story.the("stop", "MSFT").form.stop_price == 49
