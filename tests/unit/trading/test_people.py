@@ -1,0 +1,302 @@
+"""What the account promises about people's wishes: what makes it more cautious happens at once, what makes it less cautious waits for the host."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from schemas.commands import (
+    ApprovalGiven,
+    CancelRequested,
+    CycleControlRequested,
+    EmergencyStopRequested,
+    LimitsChangeRequested,
+    ModeChangeRequested,
+    ResumeRequested,
+    ScanRequested,
+    StopMoveRequested,
+)
+from schemas.cycle import ModeSet, PhaseEntered
+from schemas.envelope import Event, event_id
+from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet
+from schemas.trading import AccountHalted, CommandRejected, OrderCancelling, OrderDenied, OrderReplacing, OrderReplaceRefused
+
+from .conftest import Story, answered, asks, holding, kinds, only, request, shown, submitted, wire, working
+
+
+def change(story: Story, key: str = "l1", origin: str = "command", **values: object) -> list[Event]:
+    return story.hear(asks(LimitsChangeRequested, story, key=key, origin=origin, reason="r", changes=tuple((name, str(value)) for name, value in values.items())))
+
+
+def approve(story: Story, approval_id: str, key: str = "a1") -> list[Event]:
+    return story.hear(asks(ApprovalGiven, story, key=key, approval_id=approval_id))
+
+
+def stop(story: Story, key: str = "stop!") -> list[Event]:
+    return story.hear(asks(EmergencyStopRequested, story, key=key, reason="enough"))
+
+
+def resume(story: Story, key: str = "r1") -> list[Event]:
+    return story.hear(asks(ResumeRequested, story, key=key, reason="calm again"))
+
+
+def rejected(events: list[Event]) -> str:
+    return str(only(events, CommandRejected).code)
+
+
+# -- cancel --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_working_order_is_cancelled_with_who_asked_and_why():
+    story = working()
+    told = only(story.hear(asks(CancelRequested, story, order_id=story.order.order_id, reason="changed my mind")), OrderCancelling)
+    assert (told.reason, told.broker_order_id) == ("ann: changed my mind", story.order.broker_order_id)
+
+
+def test_what_cannot_be_cancelled_is_refused_with_the_way_out():
+    story = submitted()
+    assert rejected(story.hear(asks(CancelRequested, story, "c1", order_id=story.order.order_id, reason="r"))) == "ORDER_IN_DOUBT"
+    assert rejected(story.hear(asks(CancelRequested, story, "c2", order_id=event_id("nothing"), reason="r"))) == "NOTHING_TO_CANCEL"
+    story = holding()
+    assert rejected(story.hear(asks(CancelRequested, story, "c3", order_id=story.the("stop").order_id, reason="r"))) == "STOP_NEEDED"
+    story.hear(request("sell", "10", key="out"))
+    assert rejected(story.hear(asks(CancelRequested, story, "c4", order_id=story.the("stop").order_id, reason="r"))) == "ALREADY_SO"
+
+
+def test_a_cancelled_target_takes_its_stop_along_and_the_shares_get_a_new_one():
+    story = holding(target_price=Decimal(104))
+    story.hear(asks(CancelRequested, story, order_id=story.the("target").order_id, reason="let it run"))
+    for leg in story.state.legs(story.order.order_id):
+        story.frame(leg, "canceled")
+    assert kinds(story.wake("protect"))[-1] == "order.submitting"
+
+
+# -- moving a stop -------------------------------------------------------------------------------------------------------------------------------------
+
+
+def move(story: Story, price: str, key: str = "m1", last: str = "100") -> list[Event]:
+    return story.hear(asks(StopMoveRequested, story, key, symbol="AAPL", stop_price=price, reason="r"), price=last)
+
+
+def test_a_stop_moves_towards_the_price():
+    told = only(move(holding(), "99.005"), OrderReplacing)
+    assert (told.stop_price, told.limit_price, told.number) == (Decimal("99.00"), None, 1)
+
+
+@pytest.mark.parametrize(("price", "code"), [("98", "STOP_NOT_TIGHTER"), ("97", "STOP_NOT_TIGHTER"), ("100", "STOP_ABOVE_PRICE"), ("101", "STOP_ABOVE_PRICE")])
+def test_a_stop_never_moves_away_from_the_price_and_never_through_it(price: str, code: str):
+    assert rejected(move(holding(), price)) == code
+
+
+def test_without_a_working_stop_there_is_nothing_to_move():
+    assert rejected(move(Story(), "99")) == "NO_STOP"
+    story = holding()
+    move(story, "99")
+    assert rejected(move(story, "99.5", key="m2")) == "NO_STOP"
+
+
+def test_a_stop_the_broker_would_not_move_still_protects_and_a_person_is_told():
+    story = holding()
+    move(story, "99")
+    events = story.hear(answered(story, "rejected", '{"message": "no"}', "replace", 422, order=story.the("stop"), refusal="not_replaceable"))
+    assert kinds(events) == ["order.replace_refused", "risk.alerted"]
+    assert (story.the("stop").state, story.the("stop").form.stop_price, story.state.guarded("AAPL")) == ("working", 98, 10)
+
+
+def test_a_replacement_that_changes_nothing_is_none():
+    story = holding()
+    move(story, "99")
+    assert kinds(story.hear(answered(story, "rejected", "{}", "replace", 422, order=story.the("stop"), refusal="no_change"))) == \
+        [OrderReplaceRefused.kind().removesuffix(".v1")]
+
+
+def test_a_moved_stop_may_be_moved_again_and_only_up():
+    story = holding()
+    move(story, "99")
+    text = wire("b-new", "c-new", "AAPL", "sell", "10", "new", type="stop", stop_price=Decimal(99), replaces=story.the("stop").broker_order_id)
+    story.hear(answered(story, "accepted", text, "replace", order=story.the("stop")))
+    assert rejected(move(story, "98.5", key="m2")) == "STOP_NOT_TIGHTER"
+    assert only(move(story, "99.5", key="m3"), OrderReplacing).number == 2
+
+
+# -- emergency stop --------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_emergency_stop_cancels_flattens_and_halts():
+    story = holding()
+    story.hear(request(symbol="MSFT", key="other"))
+    story.taken(story.the("entry", "MSFT"))
+    told = only(stop(story), EmergencyStopped)
+    assert (told.flattened, told.cancelled) == (("AAPL",), (story.the("entry", "MSFT").order_id,))
+    assert {order.symbol for order in story.state.open_orders if order.state == "cancelling"} == {"AAPL", "MSFT"}
+    story.frame(story.the("stop"), "canceled")
+    assert story.the("exit").state == "submitting"
+    denied = only(story.hear(request(key="k9")), OrderDenied)
+    assert "EMERGENCY_STOP" in denied.message
+
+
+def test_an_emergency_stop_before_the_account_is_ready_flattens_once_it_is():
+    story = holding()
+    story.say(AccountHalted, epoch=1, code="X", message="x")
+    assert "emergency.stopped" in kinds(stop(story))
+    assert story.state.emergency
+
+
+def test_an_emergency_stop_ends_what_is_in_doubt_when_it_turns_up():
+    story = submitted()
+    stop(story)
+    events = story.taken(story.order)
+    assert "order.cancelling" in kinds(events)
+
+
+def test_an_emergency_stop_holds_after_a_restart_and_goes_on_where_it_was():
+    story = holding()
+    stop(story)
+    again = story.refolded()
+    assert again == story.state
+    assert (again.emergency, again.flat_for()) == ("enough", "emergency")
+    story.state = again
+    story.frame(story.the("stop"), "canceled")
+    assert story.the("exit").state == "submitting"
+
+
+def test_an_emergency_stop_holds_over_the_next_day():
+    story = Story()
+    stop(story)
+    story.later(86_400).say(PhaseEntered, session=story.now.date(), phase="trading", previous=None, number=2, due=story.now, late_seconds=0, reason="on time")
+    assert story.state.entries_closed().startswith("EMERGENCY_STOP")
+
+
+# -- resume --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_resume_waits_for_an_approval_on_the_host():
+    story = Story()
+    stop(story)
+    asked = only(resume(story), ApprovalRequested)
+    assert "enough" in asked.summary
+    assert story.state.emergency
+    assert only(approve(story, asked.approval_id), AccountResumed).was == "enough"
+    assert (story.state.emergency, story.state.entries_closed()) == ("", "")
+
+
+def test_a_resume_of_an_account_that_runs_is_refused():
+    assert rejected(resume(Story())) == "ALREADY_SO"
+
+
+def test_an_approval_of_a_resume_never_lifts_a_stop_that_came_after_it_was_asked():
+    story = Story()
+    stop(story)
+    asked = only(resume(story), ApprovalRequested)
+    stop(story, key="again!")
+    only(approve(story, asked.approval_id), ApprovalRefused)
+    assert story.state.emergency
+
+
+# -- limits --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_tightens_holds_at_once_and_what_loosens_waits():
+    story = Story()
+    events = change(story, daily_loss=1_000, max_positions=9)
+    assert only(events, LimitsSet).changed == ("daily_loss",)
+    asked = only(events, ApprovalRequested)
+    assert asked.changes == (("max_positions", "9"),)
+    assert (story.state.parameters.daily_loss, story.state.parameters.max_positions, story.state.version) == (1_000, 5, 2)
+    told = only(approve(story, asked.approval_id), LimitsSet)
+    assert (told.parameters.max_positions, told.origin, told.version, told.approval_id) == (9, "approval", 3, asked.approval_id)
+
+
+def test_an_approval_counts_once():
+    story = Story()
+    asked = only(change(story, max_positions=9), ApprovalRequested)
+    approve(story, asked.approval_id)
+    only(approve(story, asked.approval_id, key="a2"), ApprovalRefused)
+
+
+def test_a_wrong_approval_id_is_refused_and_names_what_waits():
+    story = Story()
+    asked = only(change(story, max_positions=9), ApprovalRequested)
+    assert asked.approval_id in only(approve(story, "NOTHING7"), ApprovalRefused).message
+    assert story.state.parameters.max_positions == 5
+
+
+def test_an_approval_that_comes_too_late_is_refused():
+    story = Story()
+    asked = only(change(story, max_positions=9), ApprovalRequested)
+    story.now = asked.expires + timedelta(seconds=1)
+    only(approve(story, asked.approval_id), ApprovalRefused)
+
+
+def test_half_a_change_is_none():
+    story = Story()
+    assert rejected(change(story, daily_loss=1_000, nonsense=1)) == "LIMITS_NOT_VALID"
+    assert story.state.parameters.daily_loss == 2_000
+
+
+def test_a_file_saved_as_it_was_is_no_question_and_a_command_is_answered():
+    story = Story()
+    assert change(story, origin="file", daily_loss=2_000) == []
+    assert rejected(change(story, key="l2", daily_loss=2_000)) == "ALREADY_SO"
+
+
+# -- once ----------------------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [
+    lambda story: asks(CancelRequested, story, order_id=story.order.order_id, reason="r"),
+    lambda story: asks(CancelRequested, story, order_id=event_id("nothing"), reason="r"),
+    lambda story: asks(StopMoveRequested, story, symbol="AAPL", stop_price="99", reason="r"),
+    lambda story: asks(EmergencyStopRequested, story, reason="r"),
+    lambda story: asks(LimitsChangeRequested, story, changes=(("max_positions", "9"),), origin="command", reason="r"),
+    lambda story: asks(ResumeRequested, story, reason="r"),
+    lambda story: asks(ApprovalGiven, story, approval_id="NOTHING7"),
+    lambda story: asks(CycleControlRequested, story, action="pause", reason="r"),
+    lambda story: asks(CycleControlRequested, story, action="resume", reason="r"),
+    lambda story: asks(ModeChangeRequested, story, mode="autonomous", reason="r"),
+    lambda story: request("sell", "10", key="out"),
+    lambda story: request("sell", "99", key="out"),
+])
+def test_a_redelivered_command_is_answered_once(given):
+    story = holding()
+    asked = given(story)
+    assert story.hear(asked) != []
+    assert story.hear(asked) == []
+
+
+def test_the_withdrawal_of_a_waiting_exit_is_answered_once():
+    story = holding()
+    story.hear(request("sell", "10", key="out"))
+    asked = asks(CancelRequested, story, order_id=story.the("exit").order_id, reason="stay")
+    assert kinds(story.hear(asked))[0] == "order.withdrawn"
+    assert story.hear(asked) == []
+
+
+def test_a_reused_key_of_the_day_is_refused():
+    story = Story()
+    story.hear(asks(CycleControlRequested, story, action="pause", reason="r"))
+    assert rejected(story.hear(asks(CycleControlRequested, story, action="stop", reason="r"))) == "KEY_REUSED"
+
+
+def test_what_an_account_cannot_be_asked_is_rejected():
+    story = Story()
+    assert rejected(story.hear(asks(ScanRequested, story, universe=None, reason="r"))) == "NOT_A_COMMAND"
+
+
+def test_the_mode_changes_by_command():
+    story = Story()
+    assert only(story.hear(asks(ModeChangeRequested, story, mode="autonomous", reason="r")), ModeSet).previous == "advisory"
+    assert story.state.cycle.mode == "autonomous"
+
+
+def test_a_day_stopped_with_liquidate_is_flattened_and_one_stopped_gracefully_keeps_its_stops():
+    story = holding()
+    assert "order.cancelling" not in kinds(story.hear(asks(CycleControlRequested, story, "s1", action="stop", how="graceful", reason="r")))
+    assert "order.cancelling" in kinds(story.hear(asks(CycleControlRequested, story, "s2", action="stop", how="liquidate", reason="r")))
+
+
+def test_words_of_people_are_cut_to_what_an_event_should_carry():
+    story = working()
+    asked = asks(CancelRequested, story, order_id=story.order.order_id, reason="x" * 9_000)
+    assert len(only(story.hear(asked), OrderCancelling).reason) <= 200
+    assert shown(story.order, "new")
