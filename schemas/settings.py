@@ -51,6 +51,8 @@ class Settings(BaseModel):
     pace: Literal["live", "lockstep"] = Field("live", description="live: wall clock; lockstep: the exchange waits for us each minute", **_env("CATALYST_PACE"))
     speed: float = Field(1.0, gt=0, description="market minutes per wall minute of a paced exchange", **_env("CATALYST_SPEED", "x"))
     sim_url: str = Field("", description="control plane of the paper exchange; empty with a real broker", **_env("CATALYST_SIM_URL"))
+    simulation_url: str = Field("", description="paper exchange of the simulated account beside ours; empty: there is none",
+                                **_env("CATALYST_SIMULATION_URL"))
     seal_grace_ms: int = Field(1500, ge=0, description="how long after a minute's end its bars are waited for, live", **_env("CATALYST_SEAL_GRACE", "ms"))
     max_order_value: int = Field(50_000, gt=0, description="largest value of one order, checked by risk and again at the broker adapter",
                                  **_env("CATALYST_MAX_ORDER_VALUE", "USD"))
