@@ -79,7 +79,7 @@ class AlpacaBroker(Broker):
             orders = await self._recent_orders(orders)
         account = await self.account()
         guard.verify(self._settings, account)
-        return Listing(json.dumps(list(orders.values()), separators=(",", ":")), (await self._page("positions", "/positions"))[0], account)
+        return Listing(json.dumps(_fitting(list(orders.values())), separators=(",", ":")), (await self._page("positions", "/positions"))[0], account)
 
     async def _open_orders(self) -> dict[str, Any]:
         """By id. Nested alone would hide the legs of an entry that is filled, flat alone may hide held ones."""
@@ -216,6 +216,16 @@ class AlpacaBroker(Broker):
     @property
     def _place(self) -> str:
         return guard.place_of(self._settings.broker_url)
+
+
+def _fitting(rows: list[Any]) -> list[Any]:
+    """As many of them, from the first, as one record of the log can hold."""
+    size = 0
+    for number, row in enumerate(rows):
+        size += len(json.dumps(row))
+        if size > MOST:
+            return rows[:number]
+    return rows
 
 
 def _legs(row: Mapping[str, Any]) -> list[Any]:

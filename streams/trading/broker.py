@@ -37,7 +37,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The broker's own lists as JSON. Orders have their legs nested; an open leg whose parent is not listed stands by itself."""
+    """The broker's own lists as JSON. Orders have their legs nested; an open leg whose parent is not listed stands by itself.
+    They end where one record of the log would: absence from a list proves nothing."""
 
     orders: str
     positions: str

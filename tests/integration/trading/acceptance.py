@@ -5,7 +5,8 @@
     CATALYST_ACCEPTANCE_KEY=... CATALYST_ACCEPTANCE_SECRET=... .venv/bin/python -m tests.integration.trading.acceptance
 
 It trades two shares of CATALYST_ACCEPTANCE_SYMBOL (F) at a time, and begins each card by cancelling every order and closing every position of that
-account. A card that takes faults or a clock that can be moved says so and is skipped there. A live account is refused.
+account. A card that takes faults or a clock that can be moved says so and is skipped there. CATALYST_ACCEPTANCE_URL and _DATA_URL name another broker
+that speaks Alpaca's API; a live account is refused.
 """
 
 from __future__ import annotations
@@ -570,25 +571,25 @@ async def main() -> int:
         return 0
     url = os.environ.get("CATALYST_ACCEPTANCE_URL", "https://paper-api.alpaca.markets")
     table = Table(real(url, key, secret), os.environ.get("CATALYST_ACCEPTANCE_SYMBOL", "F"))
-    lost = 0
+    won = lost = 0
     for one in CARDS:
         try:
             await table.fresh()
             await one.play(table)
-            verdict = "won"
+            verdict, won = "won", won + 1
         except Skipped as skipped:
             verdict = f"skipped: {skipped}"
         except Exception as error:      # noqa: BLE001    # a lost card does not end the game
             verdict, lost = f"LOST: {type(error).__name__}: {error}", lost + 1
         print(f"{one.id:4} {one.title}: {verdict}", flush=True)
     await table.broker.close()
-    print(f"{len(CARDS)} cards, {lost} lost")
+    print(f"{len(CARDS)} cards: {won} won, {lost} lost, {len(CARDS) - won - lost} skipped")
     return 1 if lost else 0
 
 
 def real(url: str, key: str, secret: str) -> Settings:
-    socket = url.replace("http", "ws", 1) + "/stream"
-    return load({}, broker_url=url, stream_url=socket, broker_key=key, broker_secret=secret, max_order_value=10**9, max_orders_a_minute=10**4)
+    socket, data = url.replace("http", "ws", 1) + "/stream", os.environ.get("CATALYST_ACCEPTANCE_DATA_URL", "https://data.alpaca.markets")
+    return load({}, broker_url=url, stream_url=socket, data_url=data, broker_key=key, broker_secret=secret, max_order_value=10**9, max_orders_a_minute=10**4)
 
 
 if __name__ == "__main__":

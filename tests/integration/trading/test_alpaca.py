@@ -216,6 +216,17 @@ async def test_a_list_that_never_moves_on_ends() -> None:
         assert len(server.asked) == 8       # two pages each: open nested, open flat, all; positions, account
 
 
+async def test_a_list_too_long_for_one_record_of_the_log_is_cut() -> None:
+    rows = json.dumps([{"id": f"b-{number}", "client_order_id": "x" * 10_000} for number in range(120)])
+
+    async def long(path: str, writer: asyncio.StreamWriter) -> None:
+        await say(writer, 200, "[]" if "positions" in path else '{"account_number": "PA1"}' if "account" in path else rows)
+
+    async with odd(long) as (_, broker):
+        for complete in (True, False):
+            assert 600_000 < len((await broker.listing(complete)).orders) < 700_000
+
+
 @pytest.mark.parametrize("row", [{}, {"id": 7}, {"id": "b-1", "legs": 5}, {"id": "b-1", "legs": [1]}, {"id": "b-1", "submitted_at": 12}])
 async def test_a_list_of_odd_rows_is_handed_on_or_refused_and_breaks_nothing(row: dict[str, Any]) -> None:
     async def odd_rows(path: str, writer: asyncio.StreamWriter) -> None:
