@@ -49,7 +49,8 @@ async def test_a_trade_asked_through_mcp_is_filled_and_found_by_mcp_and_by_sql(s
         positions = (await client.call_tool("get_positions", {})).structured_content
         orders = (await client.call_tool("get_orders", {"symbol": symbol})).structured_content
     assert [(row["symbol"], row["quantity"]) for row in positions["positions"]] == [(symbol, 10)]
-    assert [(row["order_id"], row["state"]) for row in orders["orders"]] == [(answer["order_id"], "filled")]
+    assert [(row["order_id"], row["state"]) for row in orders["orders"] if row["part"] == "entry"] == [(answer["order_id"], "filled")]
+    assert answer["protection"]["stop_price"] < answer["average_price"]
     (row,) = await system.sql("SELECT * FROM v_open_positions")
     assert (row["symbol"], row["quantity"]) == (symbol, Decimal(10))
 
@@ -58,15 +59,15 @@ async def test_an_order_risk_refuses_comes_back_with_every_figure(system: System
     (symbol,) = [row["symbol"] for row in await system.sql("SELECT symbol FROM v_securities_latest ORDER BY symbol LIMIT 1")]
     answer = await system.trade("e2e-2", symbol, 1_000_000)
     assert answer["status"] == "denied"
-    assert [check["code"] for check in answer["failed_checks"]] == ["ORDER_VALUE"]
+    assert {"ORDER_VALUE", "POSITION_SHARE", "RISK_SHARE"} <= {check["code"] for check in answer["failed_checks"]}
     unknown = await system.trade("e2e-3", "NOPE", 1)
-    assert [check["code"] for check in unknown["failed_checks"]] == ["UNKNOWN_SYMBOL"]
+    assert "UNKNOWN_SYMBOL" in {check["code"] for check in unknown["failed_checks"]}
 
 
 async def test_claude_desktops_road_over_stdio_works_too(system: System):
     transport = StdioTransport(sys.executable, ["-m", "gateway.cli", "mcp"], env={"CATALYST_HOME": str(system.home)})
     async with Client(transport) as client:
-        assert {tool.name for tool in await client.list_tools()} == {"get_system_status", "get_positions", "get_orders", "execute_trade"}
+        assert {"get_system_status", "get_positions", "get_orders", "execute_trade", "emergency_stop"} <= {tool.name for tool in await client.list_tools()}
 
 
 def test_a_wrong_token_is_refused(system: System):
@@ -89,4 +90,4 @@ def test_what_is_down_stays_written_and_goes_on(system: System):
     system.run("status", expect=3)
     system.run("up")
     verdict = json.loads(system.run("verify", "--json"))
-    assert verdict["tables"]["fills"]["rows"] == 1
+    assert verdict["tables"]["fills"]["rows"] >= 1      # the protective stop may have been hit since
