@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 UP := $(if $(FEED),--feed "$(FEED)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(ORDERS),--orders "$(ORDERS)")
 
-.PHONY: help up down status test lint bench lock publish clean
+.PHONY: help up down status test lint acceptance bench lock publish clean
 .DEFAULT_GOAL := help
 
 help:           ## this list
@@ -28,6 +28,9 @@ lint: $(READY)  ## style, types, import directions
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 12
+
+acceptance: $(READY) ## play the broker deck on a real paper account: CATALYST_ACCEPTANCE_KEY and _SECRET
+	@$(BIN)/python -m tests.integration.trading.acceptance
 
 bench: $(READY) ## measure; writes build/bench/foundation.json
 	@$(BIN)/python -m tests.bench.foundation
