@@ -52,6 +52,7 @@ class LimitsSet(Event, type="limits.set.v1", identity=("subject", "version")):
     origin: Literal["start", "file", "command", "approval"]
     approval_id: str | None = None      # the approval that let a loosening pass
     pace: Decimal = Decimal(1)          # market seconds in a wall second: 1, or the speed of a replayed feed; a request ages by the wall
+    simulated_account: str | None = None    # takes what this account simulates; absent: there is none, and simulation mode is refused
 
 
 class ApprovalRequested(Event, type="approval.requested.v1", identity=("subject", "approval_id")):

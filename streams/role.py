@@ -37,6 +37,7 @@ LAG_SECONDS = Gauge("catalyst_lag_seconds", "age of the oldest event not yet han
 DURATION = Histogram("catalyst_handling_seconds", "time to handle one event or batch", ["role", "what"],
                      buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5))
 READY = Gauge("catalyst_ready", "1 when the role is ready, else 0", ["role"])
+ACCOUNT_READY = Gauge("catalyst_account_ready", "1 when a role that serves several accounts is ready for this one, else 0", ["role", "account"])
 
 
 def configure_logs(role: str, level: str = "INFO") -> structlog.stdlib.BoundLogger:
@@ -107,6 +108,22 @@ class Role:
         """What /health answers; HTTP 200 when ready, 503 otherwise."""
         return {"role": self.name, "instance": self.instance, "state": self._state, "reason": self._reason,
                 "since": self._since.isoformat(), **self.details}
+
+
+class Share(Role):
+    """One account's share of a role that serves several: its parts count as parts of the whole, and its name stands before every reason."""
+
+    def __init__(self, whole: Role, account: str, settings: Settings, details: dict[str, object]) -> None:
+        self.name, self.settings, self.instance, self.stopping, self.details = whole.name, settings, whole.instance, whole.stopping, details
+        self.log = whole.log.bind(account=account)
+        self._whole, self._account = whole, account
+        self._parts = {}
+        self._become("starting", "starting", "work")
+
+    def _become(self, state: State, reason: str, part: str) -> None:
+        self._parts[part] = (state, reason)
+        ACCOUNT_READY.labels(self.name, self._account).set(all(state == "ready" for state, _ in self._parts.values()))
+        self._whole._become(state, f"{self._account}: {reason}" if reason else "", f"{self._account}/{part}")
 
 
 async def serve_health(role: Role, port: int) -> None:

@@ -110,6 +110,7 @@ class Account:
     version: int = 0                    # of the parameters
     parameters: RiskParameters = field(default_factory=RiskParameters)
     pace: Decimal = Decimal(1)          # market seconds in a wall second, 1 live: a request ages by the wall
+    simulated_account: str | None = None        # takes what is simulated; None: there is none
     ready: bool = False
     halted: str = ""                    # the code that halted it
     emergency: str = ""                 # reason of the emergency stop that stands
@@ -126,6 +127,7 @@ class Account:
     differences: Mapping[str, tuple[Decimal, Decimal, int]] = field(default_factory=dict)   # symbol -> ours, theirs, looks
     alarms: Mapping[str, str] = field(default_factory=dict)         # "code/subject" -> level that stands
     approvals: Mapping[str, Waiting] = field(default_factory=dict)
+    handovers: Mapping[UUID, tuple[str, datetime]] = field(default_factory=dict)    # simulated intent -> request and when; a crash may have come before it left
     prices: Mapping[str, Price] = field(default_factory=dict)       # of this admission alone
     facts: Mapping[str, Facts] = field(default_factory=dict)        # of this admission alone
 

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from schemas.analysis import SignalRaised
 from schemas.broker import BrokerStreamed
 from schemas.commands import EmergencyStopRequested, StopMoveRequested, TradeRequested
-from schemas.cycle import IntentSimulated
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed
 from schemas.risk import LimitsSet, RiskParameters
@@ -32,7 +31,7 @@ from streams.trading.effects import BROKER_PART, Effects
 from streams.trading.evolve import evolve
 from streams.trading.inbox import Arrival, Latest
 from streams.trading.mail import Connected, Frame, Mail, Settled
-from streams.trading.story import Turn, decisions
+from streams.trading.story import decisions
 from streams.writer import StreamWriter
 
 TURN = 200                          # inputs handled in one batch; keeps it far below 1 MB
@@ -55,9 +54,9 @@ class Actor:
     """Runs one account from a folded state to the end of its lease."""
 
     def __init__(self, role: Role, log: EventLog, state: Account, broker: Broker, clock: MarketClock, latest: Latest, trading: StreamWriter,
-                 verbatim: StreamWriter, parameters: RiskParameters, last: Turn | None = None) -> None:
+                 verbatim: StreamWriter, parameters: RiskParameters, simulated: str | None = None) -> None:
         self.role, self.state, self.broker, self.clock, self.latest = role, state, broker, clock, latest
-        self.trading, self.verbatim, self._parameters, self._last = trading, verbatim, parameters, last
+        self.trading, self.verbatim, self._parameters, self._simulated = trading, verbatim, parameters, simulated
         self.mail: asyncio.Queue[Mail] = asyncio.Queue()        # unbounded for the broker's news; `offer` holds back the log's
         self.effects = Effects(role, log, broker, clock, trading, self.mail.put_nowait, self._start, lambda: self.state)
         self._room = asyncio.Event()
@@ -71,9 +70,8 @@ class Actor:
         await self._adopt_parameters()
         async with asyncio.TaskGroup() as group:
             self._group = group
-            for event in self._last.decided if self._last else ():
-                if isinstance(event, IntentSimulated):      # a crash may have come before it was handed over; a repeat is the same request
-                    self.effects.act(event)
+            for request, _ in self.state.handovers.values():    # a crash may have come before they were handed over; a repeat is the same request
+                self.effects.hand_over(request)
             group.create_task(self.broker.stream(self._heard, self._connected, self._lost))
             group.create_task(self._keep_reporting())
             self.broker.on_breaker(lambda state, failures, cause: self.effects.breaker("trading", state, failures, cause))
@@ -290,13 +288,15 @@ class Actor:
         return timer.purpose in URGENT or (order is not None and timer.purpose == "look" and order.state not in ("working", "held"))
 
     async def _adopt_parameters(self) -> None:
-        """The parameters in force are an event. The first come from the file; later ones by command. A feed at another speed says so."""
+        """The parameters in force are an event. The first come from the file; later ones by command. A feed at another speed says so, and whether there
+        is a simulated account."""
         pace = self.clock.market_seconds
-        if self.state.version and self.state.pace == pace:
+        if self.state.version and (self.state.pace, self.state.simulated_account) == (pace, self._simulated):
             return
         given = self.state.parameters if self.state.version else self._parameters
         change = LimitsSet.new(source=f"/account/{self.state.name}", subject=self.state.name, time=self.state.now or self.clock.now(),
-                               version=self.state.version + 1, parameters=given, changed=(), origin="start", pace=pace)
+                               version=self.state.version + 1, parameters=given, changed=(), origin="start", pace=pace,
+                               simulated_account=self._simulated)
         await self.trading.append([change])
         self.state = evolve(self.state, change)
 

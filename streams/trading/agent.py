@@ -1,10 +1,12 @@
 """The trading role: takes the account's lease, folds its story, completes what a crash tore, then lets the actor run. Loses the lease: starts over.
 
+Several accounts run side by side, each with a lease, an adapter and a halt of its own; they share the process and its connection to the log.
 Start order (design): lease, fold, reconcile with the broker, announce ready, consume. A broken story halts the account instead of guessing.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from schemas.settings import Settings
 from schemas.topics import BROKER, TRADING
@@ -13,10 +15,11 @@ from streams.log import EventLog, LogCut, LogUnavailable, TopicPartition
 from streams.log.chain import Chain
 from streams.log.kafka import KafkaLog
 from streams.manifest import recorded
-from streams.role import Role
+from streams.role import Role, Share
 from streams.role import run as run_role
 from streams.trading import recovery
 from streams.trading.account import Account
+from streams.trading.accounts import BadAccounts, accounts, simulated_beside
 from streams.trading.actor import Actor
 from streams.trading.alpaca import AlpacaBroker
 from streams.trading.evolve import evolve
@@ -27,6 +30,8 @@ from streams.trading.surroundings import Present, Surroundings, surroundings
 from streams.writer import StreamWriter
 
 RETRY = 1.0     # seconds between attempts at something that is away
+DEATHS = 5      # in a row, after which one of several accounts is left alone
+LASTING = 60.0  # seconds that end a row
 
 
 def run(settings: Settings) -> int:
@@ -40,12 +45,56 @@ async def work(role: Role) -> None:
     await _patiently(role, log.start, "the log")
     try:
         async with recorded(role, log):
-            await _with_broker(role, log)
+            await _all(role, log)
     finally:
         await log.stop()
 
 
-async def _with_broker(role: Role, log: EventLog) -> None:
+async def _all(role: Role, log: EventLog) -> None:
+    """Every account, until cancelled. Whose accounts contradict each other halts before anything is sent."""
+    try:
+        found = accounts(role.settings)
+    except BadAccounts as mistake:
+        role.halted(str(mistake))
+        await role.stopping.wait()
+        return
+    beside = {name: simulated_beside(name, found) for name in found}
+    if len(found) == 1:
+        role.settings = found[role.settings.account]
+        await _with_broker(role, log, beside[role.settings.account])
+        return
+    others: dict[str, object] = {}
+    role.details["accounts"] = others
+    shares = []
+    for name, settings in found.items():        # the facts of the account of the settings stand where those of a lone one do
+        details = role.details if name == role.settings.account else cast("dict[str, object]", others.setdefault(name, {}))
+        shares.append(Share(role, name, settings, details))
+    role.ready()
+    async with asyncio.TaskGroup() as group:
+        for share in shares:
+            group.create_task(_apart(share, log, beside[share.settings.account]))
+
+
+async def _apart(share: Share, log: EventLog, simulated: str | None) -> None:
+    """Beside other accounts a defect does not end the process: this account begins anew, as after a restart, and halts when it dies again and again."""
+    loop, deaths = asyncio.get_running_loop(), 0
+    while True:
+        begun = loop.time()
+        try:
+            await _with_broker(share, log, simulated)
+            return
+        except Exception as defect:         # whatever it is, it is no reason to stop the other accounts
+            deaths = 1 if loop.time() - begun > LASTING else deaths + 1
+            share.log.error("died", error_type=type(defect).__name__, deaths=deaths, exc_info=defect)
+        if deaths >= DEATHS:
+            share.halted(f"it died {deaths} times in a row, the log of the role tells why; the other accounts go on. Restart the role to try again")
+            await share.stopping.wait()
+            return
+        share.degraded(f"begins anew after a defect ({deaths} in a row)")
+        await asyncio.sleep(RETRY * deaths)
+
+
+async def _with_broker(role: Role, log: EventLog, simulated: str | None) -> None:
     """One adapter for all tenures: its budget, its limits and its breaker go on."""
     present = Present()
     try:
@@ -55,7 +104,7 @@ async def _with_broker(role: Role, log: EventLog) -> None:
         await role.stopping.wait()
         return
     try:
-        await tenures(role, surroundings(role, log, broker, present))
+        await tenures(role, surroundings(role, log, broker, present, simulated))
     finally:
         await broker.close()
 
@@ -89,7 +138,7 @@ async def _tenure(role: Role, around: Surroundings) -> None:
         verbatim = StreamWriter(role, log, BROKER.name, settings.account, lease, Chain(leased=False).under(lease.epoch), around.wall)
         latest = Latest()
         state = await _completed(log, story, trading, role)
-        actor = Actor(role, log, state, around.broker, clock, latest, trading, verbatim, around.parameters(), story.last)
+        actor = Actor(role, log, state, around.broker, clock, latest, trading, verbatim, around.parameters(), around.simulated)
         inbox = Inbox(role, log, settings.account, settings.feed, latest, actor.offer, around.wall)
         await _unread_broker(log, actor)
         starts = await inbox.starts(state.positions)

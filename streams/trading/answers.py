@@ -61,8 +61,14 @@ def breaker(draft: Draft, said: BreakerChanged) -> None:
         draft.alert("BROKER_AWAY", "cleared", f"{said.api}: answers again", said.api)
     elif said.state == "open" and f"BROKER_AWAY/{said.api}" not in draft.state.alarms:
         draft.alert("BROKER_AWAY", "breach", f"{said.api}: {said.failures} failures in a row, the last: {said.cause}. No entries until a probe succeeds; "
-                    "exits and cancellations are still tried.", said.api, actual=ZERO + said.failures, action="entries closed")
-        draft.tell(SimulationOffered, number=draft.state.admissions, reason=f"{said.api} does not answer: {said.cause}")
+                    f"exits and cancellations are still tried. {_offer(draft.state)}", said.api, actual=ZERO + said.failures, action="entries closed")
+        draft.tell(SimulationOffered, number=draft.state.admissions, reason=f"{said.api} does not answer: {said.cause}. {_offer(draft.state)}")
+
+
+def _offer(state: Account) -> str:
+    if state.simulated_account:
+        return f"`catalyst mode simulation --account {state.name}` lets entries go to {state.simulated_account} meanwhile, where nothing is real."
+    return "Nothing can be simulated meanwhile: there is no simulated account (`catalyst up --simulation`)."
 
 
 # -- a submission ------------------------------------------------------------------------------------------------------------------------------------

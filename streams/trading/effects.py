@@ -71,7 +71,7 @@ class Effects:
             case PhaseEntered(phase="done"):
                 self.calendar()
             case IntentSimulated():
-                self._start(self._simulate(event))
+                self.hand_over(event.request)
 
     def _start(self, effect: Coroutine[Any, Any, None]) -> None:
         self.running += 1
@@ -169,9 +169,12 @@ class Effects:
 
     # -- the simulated account ---------------------------------------------------------------------------------------------------------------------------
 
-    async def _simulate(self, intent: IntentSimulated) -> None:
-        """Hand the intent over. Its id is a function of the intent, so that a repeat after a crash is the same request."""
-        request = codec.decode(intent.request.encode())
+    def hand_over(self, request: str) -> None:
+        """Ask the simulated account for what was simulated. The request's id is a function of the intent, so that a repeat after a crash is the same."""
+        self._start(self._hand_over(request))
+
+    async def _hand_over(self, intent: str) -> None:
+        request = codec.decode(intent.encode())
         assert isinstance(request, TradeRequested)
         message = Message(request.subject, codec.encode(request), codec.headers(request))
         while not isinstance(await self.log.append(COMMANDS.name, [message]), Appended):

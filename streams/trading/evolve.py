@@ -52,6 +52,7 @@ from streams.trading.account import ZERO, Account, Day, Funds, Holding, Price, T
 from streams.trading.order import Former, Happening, Order, move
 from streams.workflow import cycle
 
+HANDED_OVER = timedelta(minutes=15)     # a simulated intent has reached its account by then, or is too old to trade on
 REMEMBERED = timedelta(days=7)      # answered requests are kept this long to recognise a repeated key; a request expires within minutes
 TRADES = 200                        # closed trades that sizing may learn from
 CENT_OF_A_CENT = Decimal("0.00000001")      # cost is rounded here, when a part of a position is sold, as in the read model
@@ -87,6 +88,9 @@ def _admitted(state: Account, event: InputsAdmitted) -> Account:
             ahead[where] = max(item.offset + 1, ahead.get(where, state.positions.get(where, 0)))
     if state.now is not None and event.time.date() > state.now.date():
         state = _without_old(state, event.time - REMEMBERED)
+    if state.handovers:
+        recent = {intent: known for intent, known in state.handovers.items() if known[1] > event.time - HANDED_OVER}
+        state = replace(state, handovers=recent)
     return replace(state, now=_later(state, event.time), admissions=event.number, positions={**state.positions, **ahead}, prices={}, facts={})
 
 
@@ -308,7 +312,8 @@ def _alerted(state: Account, event: RiskAlerted) -> Account:
 
 
 def _limits(state: Account, event: LimitsSet) -> Account:
-    return replace(_answered_approval(state, event.approval_id), version=event.version, parameters=event.parameters, pace=event.pace)
+    return replace(_answered_approval(state, event.approval_id), version=event.version, parameters=event.parameters, pace=event.pace,
+                   simulated_account=event.simulated_account)
 
 
 def _answered_approval(state: Account, approval_id: str | None) -> Account:
@@ -359,6 +364,7 @@ MEANINGS: dict[type[Event], Callable[[Account, Any], Account]] = {
     ApprovalRequested: _asked_approval,
     **dict.fromkeys(CYCLE_EVENTS, lambda state, event: replace(state, cycle=cycle.evolve(state.cycle, event))),
     PhaseEntered: _phase,
+    IntentSimulated: lambda state, event: replace(state, handovers={**state.handovers, event.intent_id: (event.request, event.time)}),
     **dict.fromkeys((BarClosed, BarLate, BarCorrected), lambda state, event: _priced(state, event)),
     DailyPublished: lambda state, event: _fact(state, event.subject, atr=event.atr, support=event.support, returns=event.returns),
     SectorAssigned: lambda state, event: _fact(state, event.subject, sector=event.sector),

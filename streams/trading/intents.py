@@ -17,11 +17,10 @@ from streams.risk import sizing
 from streams.risk.book import Facts
 from streams.risk.limits import Intent, judge, refusal
 from streams.risk.stops import place_stop, tick_down
+from streams.trading import people
 from streams.trading.account import Account
 from streams.trading.draft import Draft, order_id
 from streams.trading.evolve import content
-
-SIMULATED = "-sim"                      # behind an account's name: the simulated account beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def requested(draft: Draft, place: Admitted | None, asked: TradeRequested) -> No
                 f"idempotency key {asked.idempotency_key!r} already asked for {before[0]!r}, now for {content(asked)!r}; "
                 "nothing was done. Use a new key for a new trade."))
         return                          # a redelivery; the answer is already on the log
-    if _elsewhere(draft, asked):
+    if _elsewhere(draft, place, asked):
         return
     _judge(draft, _bought(draft.state, asked) if asked.side == "buy" else _sold(draft.state, asked))
 
@@ -78,6 +77,8 @@ def _passed_over(state: Account, signal: SignalRaised) -> tuple[str, str] | None
         return "SIGNAL_EXPIRED", f"it was good until {signal.expires:%H:%M:%S} UTC"
     if state.cycle.mode == "advisory":
         return "ADVISORY_MODE", "a person or Claude decides on signals; `catalyst mode autonomous` lets the system act"
+    if state.cycle.mode == "simulation" and not state.simulated_account:
+        return people.no_simulation(state.name)
     if not signal.stop < signal.entry < signal.target:
         return "SIGNAL_NOT_SANE", f"stop {signal.stop:f}, entry {signal.entry:f} and target {signal.target:f} are not in order"
     return None
@@ -86,16 +87,20 @@ def _passed_over(state: Account, signal: SignalRaised) -> tuple[str, str] | None
 # -- simulation mode -----------------------------------------------------------------------------------------------------------------------------------
 
 
-def _elsewhere(draft: Draft, asked: TradeRequested) -> bool:
+def _elsewhere(draft: Draft, place: Admitted | None, asked: TradeRequested) -> bool:
     """In simulation mode an entry goes to the simulated account; what is really held can always be sold."""
     if draft.state.cycle.mode != "simulation" or (asked.side == "sell" and draft.state.held(asked.symbol) > 0):
         return False
-    _simulate(draft, asked)
+    if draft.state.simulated_account:
+        _simulate(draft, asked)
+    else:
+        people.reject(draft, place, *people.no_simulation(draft.state.name))
     return True
 
 
 def _simulate(draft: Draft, asked: TradeRequested) -> None:
-    account = draft.state.name + SIMULATED
+    account = draft.state.simulated_account
+    assert account is not None
     data = {name: getattr(asked, name) for name in TradeRequested.model_fields if name not in ENVELOPE}
     copy = TradeRequested.caused_by(draft.cause, source=f"/account/{draft.state.name}", subject=account, time=asked.time,
                                     **{**data, "idempotency_key": f"sim-{asked.id}"})

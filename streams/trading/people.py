@@ -33,6 +33,12 @@ def reject(draft: Draft, place: Admitted | None, code: str, message: str) -> Non
         draft.tell(CommandRejected, topic=place.topic, partition=place.partition, offset=place.offset, code=code, message=message, command_id=draft.cause.id)
 
 
+def no_simulation(account: str) -> tuple[str, str]:
+    """Code and words where nothing can be simulated."""
+    return "SIMULATION_NOT_AVAILABLE", (f"there is no simulated account {account}-sim beside this one; nothing was done. Start the stack with "
+                                        f"`catalyst up --simulation`, or add {account}-sim to config/accounts.toml and restart the trading role.")
+
+
 def cancel(draft: Draft, place: Admitted | None, asked: CancelRequested) -> None:
     """Cancel one order; its bracket goes with it, and shares left without a stop get one."""
     order = draft.state.orders.get(asked.order_id)
@@ -85,7 +91,8 @@ def change_limits(draft: Draft, place: Admitted | None, asked: LimitsChangeReque
         tightened, loosened = parameters.put(state.parameters, asked.changes), ()
     changed = parameters.changed(state.parameters, tightened)
     if changed or state.version == 0:
-        draft.tell(LimitsSet, version=state.version + 1, parameters=tightened, changed=changed, origin=asked.origin, pace=state.pace)
+        draft.tell(LimitsSet, version=state.version + 1, parameters=tightened, changed=changed, origin=asked.origin, pace=state.pace,
+                   simulated_account=state.simulated_account)
     if loosened:
         ask_approval(draft, "limits", loosened, "; ".join(f"{name} {getattr(draft.state.parameters, name)} -> {value}" for name, value in loosened))
     elif not changed and state.version and asked.origin == "command":      # a file that was saved as it was is no question
@@ -118,7 +125,7 @@ def approve(draft: Draft, place: Admitted | None, given: ApprovalGiven) -> None:
     elif waiting.what == "limits":
         wanted = parameters.put(state.parameters, waiting.changes)
         draft.tell(LimitsSet, version=state.version + 1, parameters=wanted, changed=parameters.changed(state.parameters, wanted), origin="approval",
-                   approval_id=given.approval_id, pace=state.pace)
+                   approval_id=given.approval_id, pace=state.pace, simulated_account=state.simulated_account)
     elif waiting.what == "resume":
         draft.tell(AccountResumed, approval_id=given.approval_id, was=dict(waiting.changes).get("was", ""), actor=given.actor)
         draft.alert("EMERGENCY_STOP", "cleared", f"resumed by {given.actor}")
@@ -128,6 +135,10 @@ def approve(draft: Draft, place: Admitted | None, given: ApprovalGiven) -> None:
 
 def control(draft: Draft, place: Admitted | None, asked: CycleControlRequested | ModeChangeRequested) -> None:
     """Start, stop, pause, resume, or who acts on signals."""
+    if isinstance(asked, ModeChangeRequested) and asked.mode == "simulation" and not draft.state.simulated_account:
+        if asked.id not in draft.state.answered:
+            reject(draft, place, *no_simulation(draft.state.name))
+        return
     answer = cycle.control(draft.state.cycle, draft.about, asked, draft.now)
     if isinstance(answer, cycle.Refusal):
         reject(draft, place, answer.code, answer.message)

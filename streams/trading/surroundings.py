@@ -57,6 +57,7 @@ class Surroundings:
     wall: Callable[[], datetime]
     parameters: Callable[[], RiskParameters]                    # of an account that has none yet
     chores: tuple[Chore, ...] = ()                              # beside the actor, for as long as the lease is held
+    simulated: str | None = None                                # the account that takes what this one simulates
 
 
 class Present:
@@ -69,7 +70,7 @@ class Present:
         return self.clock.now() if self.clock else wall()
 
 
-def surroundings(role: Role, log: EventLog, broker: Broker, present: Present) -> Surroundings:
+def surroundings(role: Role, log: EventLog, broker: Broker, present: Present, simulated: str | None = None) -> Surroundings:
     """The real ones."""
     url, account, home = role.settings.database_url.get_secret_value(), role.settings.account, role.settings.home
 
@@ -98,7 +99,8 @@ def surroundings(role: Role, log: EventLog, broker: Broker, present: Present) ->
     return Surroundings(
         log, lock=lambda: AdvisoryLock(url, f"{TRADING.name}/{account}"),
         witness=lambda: check_whole(log, url, (TRADING.name, BROKER.name, COMMANDS.name)), broker=broker,
-        clock=lambda known: _clock(role, known, present), wall=wall, parameters=lambda: _first_parameters(role, home), chores=(parameters, panics))
+        clock=lambda known: _clock(role, known, present), wall=wall, parameters=lambda: _first_parameters(role, home),
+        chores=(parameters, panics), simulated=simulated)
 
 
 def _first_parameters(role: Role, home: Path) -> RiskParameters:

@@ -36,14 +36,14 @@ TOPICS = {**dict.fromkeys(BROKER_EVENTS, BROKER.name), SignalRaised: SIGNALS.nam
 class Story:
     """An account on paper: every input is admitted, decided and folded as the actor would. It begins in a trading phase with 100,000 USD."""
 
-    def __init__(self, ready: bool = True, mode: str = "advisory", **limits: object) -> None:
+    def __init__(self, ready: bool = True, mode: str = "advisory", simulated: str | None = "paper-sim", **limits: object) -> None:
         self.state = Account("paper")
         self.state = replace(self.state, cycle=replace(self.state.cycle, mode=mode))
         self.beginning = self.state
         self.now = NOON
         self.offset = 0
         self.log: list[Event] = []
-        self.say(LimitsSet, version=1, parameters=RiskParameters(**limits), changed=(), origin="start")
+        self.say(LimitsSet, version=1, parameters=RiskParameters(**limits), changed=(), origin="start", simulated_account=simulated)
         self.say(CyclePlanned, session=NOON.date(), opens=OPENS, closes=CLOSES, half_day=False,
                  phases=tuple(PlannedPhase(phase=phase, at=at) for phase, at in PHASES))
         self.say(PhaseEntered, session=NOON.date(), phase="trading", previous=None, number=1, due=OPENS, late_seconds=0, reason="on time")
