@@ -59,7 +59,7 @@ def _newest(records: list[Record]) -> Start | None:
         if candidate is None:
             headed = headed or any(mark in record.value for mark in HEADS)
             if headed and SEAL in record.value:
-                candidate = _read(record)
+                candidate = begin(record)
         elif LEASE in record.value:
             lease = codec.decode(record.value)
             assert isinstance(lease, LeaseTaken)
@@ -72,9 +72,13 @@ def _newest(records: list[Record]) -> Start | None:
     return None
 
 
-def _read(record: Record) -> Start | None:
-    """The seal, when this release may begin with it."""
+def begin(record: Record) -> Start | None:
+    """The start behind this seal; None when this release may not begin with it, or it does not hold what it says: then an older one, or the beginning."""
     sealed = codec.decode(record.value)
     if not isinstance(sealed, AccountSealed) or sealed.release != seal.RELEASE:
         return None
-    return Start(seal.read(sealed), record.offset + 1, Chain(epoch=sealed.epoch or 0, seq=sealed.seq or 0, hash=codec.digest(record.value)))
+    try:
+        state = seal.read(sealed)
+    except seal.SealBroken:
+        return None
+    return Start(state, record.offset + 1, Chain(epoch=sealed.epoch or 0, seq=sealed.seq or 0, hash=codec.digest(record.value)))

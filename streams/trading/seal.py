@@ -15,7 +15,7 @@ ACCOUNT: TypeAdapter[Account] = TypeAdapter(Account)
 
 
 class SealBroken(RuntimeError):
-    """The seal does not hold what it says. The account is folded from its beginning instead, or halts where that differs."""
+    """The seal does not hold what it says. The account is folded from an older one or its beginning instead; `catalyst audit seals` names it."""
 
 
 def write(state: Account) -> str:
