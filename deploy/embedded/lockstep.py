@@ -1,21 +1,22 @@
 """Whether everybody is through with a minute, judged from the log alone. Pure: the driver shows it every record and asks.
 
-A minute is settled when the market sealed it, the account admitted that seal and every command and broker record before it, no order waits for an
-answer, and the broker's news on the log is as new as the exchange's last trade update. Only then may market time move, or two runs of the same feed
+A minute is settled when the market sealed it, each account admitted that seal and every command and broker record before it, no order waits for an
+answer, nothing simulated is still to be handed over, and the broker's news on the log is as new as each exchange's last trade update. Only then may market time move, or two runs of the same feed
 would differ.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from uuid import UUID
 
 from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed, CalendarRead
-from schemas.cycle import PhaseEntered
+from schemas.cycle import IntentSimulated, PhaseEntered
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed
 from schemas.topics import BROKER, CLOCK, COMMANDS, SIGNALS
 from schemas.trading import (
+    AccountReconciled,
     FillRecorded,
     InputsAdmitted,
     OrderAccepted,
@@ -42,6 +43,9 @@ ANSWERS = (OrderAccepted, OrderReplaced, OrderCancelRefused, OrderReplaceRefused
 ENDS = (OrderRejected, OrderCancelled, OrderExpired, OrderWithdrawn)
 
 
+SHARED = (CLOCK.name, SIGNALS.name)         # every account admits what stands there
+
+
 class Progress:
     """What the log says of the run, for one feed and one account."""
 
@@ -51,6 +55,7 @@ class Progress:
         self.first_seal: datetime | None = None             # when the first and the last seal were appended
         self.last_seal: datetime | None = None
         self.commands: set[UUID] = set()
+        self.simulated: set[UUID] = set()                   # commands that a simulated account is to be given
         self.orders = 0
         self.fills = 0
         self._sealed: datetime | None = None
@@ -58,7 +63,8 @@ class Progress:
         self._admitted: dict[tuple[str, int], int] = {}     # the same -> offset of the last one it did
         self._unanswered: set[UUID] = set()
         self._timers: dict[str, tuple[datetime, str, UUID | None]] = {}     # those that run: due, purpose, the order each is about
-        self._asked: dict[str, int] = {}                    # lists and calendars that were asked for and are not on the log yet
+        self._comparing = False                             # the broker's lists are being read or held against the log
+        self._days_done = self._calendars = 0               # each day's end asks for the calendar, and so does each start
         self.closed: datetime | None = None                 # when the last closed session ended
         self._told: datetime | None = None                  # how new the newest order is that the broker showed
         self._epochs: dict[str, int] = {}
@@ -86,25 +92,27 @@ class Progress:
                 self.closed = event.time
                 self._reached[place] = offset
             case CalendarRead():
-                self._asked.pop("calendar", None)
+                self._calendars += 1
             case BrokerStreamed() | BrokerAnswered() | BrokerSnapshot():
-                if isinstance(event, BrokerSnapshot):
-                    self._asked.pop("lists", None)
                 self._told = max((*_updates(event), *((self._told,) if self._told else ())), default=None)
             case InputsAdmitted():
                 for admitted in event.inputs:
                     where = admitted.topic, admitted.partition
                     self._admitted[where] = max(admitted.offset, self._admitted.get(where, -1))
             case TimerSet():
+                self._comparing &= event.purpose != "reconcile"     # set anew behind each comparison; on this very stream, so that the order is sure
                 self._timers[event.timer_id] = event.due, event.purpose, event.order_id
             case TimerFired():
                 self._timers.pop(event.timer_id, None)
-                if event.purpose == "reconcile":
-                    self._asked["lists"] = offset
+                self._comparing |= event.purpose == "reconcile"
             case PhaseEntered(phase="reconciling"):
-                self._asked["lists"] = offset
+                self._comparing = True
             case PhaseEntered(phase="done"):
-                self._asked["calendar"] = offset
+                self._days_done += 1
+            case AccountReconciled():
+                self._comparing = False
+            case IntentSimulated():
+                self.simulated.add(UUID(json.loads(event.request)["id"]))
             case FillRecorded():
                 self.fills += 1
                 if event.complete:
@@ -134,8 +142,10 @@ class Progress:
         for name, (due, purpose, _) in self._timers.items():
             if due <= minute or purpose in URGENT:
                 return f"the timer {name} has not fired"
-        if self._asked:
-            return f"the broker's {min(self._asked)} are not on {BROKER.name} yet"
+        if self._comparing:
+            return "the broker's lists are not held against the log yet"
+        if self._calendars <= self._days_done:
+            return "the calendar of the next days is not on the log yet"
         return ""
 
     def missing_update(self, at: datetime | None) -> str:
@@ -145,8 +155,42 @@ class Progress:
         return "" if known else f"the trade update of {at:%H:%M:%S.%f} is not on {BROKER.name}"
 
 
+class Together:
+    """The same for every account of a run."""
+
+    def __init__(self, accounts: Iterable[str]) -> None:
+        self.of: Mapping[str, Progress] = {account: Progress() for account in accounts}
+
+    @property
+    def feed(self) -> Progress:
+        """What the market did is the same for each."""
+        return next(iter(self.of.values()))
+
+    @property
+    def commands(self) -> set[UUID]:
+        return set().union(*(progress.commands for progress in self.of.values()))
+
+    def see(self, topic: str, key: str, partition: int, offset: int, appended: datetime, event: Event | None) -> None:
+        """The next record of the feed's clock, or of an account's; others are left out."""
+        for account, progress in self.of.items():
+            if topic in SHARED or key == account:
+                progress.see(topic, partition, offset, appended, event)
+
+    def missing(self, minute: datetime) -> str:
+        """What the minute with this END still waits for; "" when nothing."""
+        for account, progress in self.of.items():
+            if what := progress.missing(minute):
+                return what if len(self.of) == 1 else f"{account}: {what}"
+        handed = set().union(*(progress.simulated for progress in self.of.values())) - self.commands
+        return f"{len(handed)} simulated intent(s) not handed over yet" if handed else ""
+
+    def missing_update(self, newest: Mapping[str, datetime | None]) -> str:
+        """"" when the log has each account's last trade update; `newest` is when that was at its exchange."""
+        return next((what for account, at in newest.items() if (what := self.of[account].missing_update(at))), "")
+
+
 def _updates(said: BrokerStreamed | BrokerAnswered | BrokerSnapshot) -> Iterator[datetime]:
-    """When each order that the broker shows here last changed."""
+    """When each order that the broker shows here last changed, its legs among them."""
     try:
         match said:
             case BrokerStreamed():
@@ -155,6 +199,7 @@ def _updates(said: BrokerStreamed | BrokerAnswered | BrokerSnapshot) -> Iterator
                 orders = [json.loads(said.body)]
             case _:
                 orders = json.loads(said.orders)
-        yield from [datetime.fromisoformat(order["updated_at"]) for order in orders]
-    except (ValueError, KeyError, TypeError):
+        legs = [leg for order in orders for leg in order.get("legs") or ()]
+        yield from [datetime.fromisoformat(order["updated_at"]) for order in (*orders, *legs)]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return                                              # a refusal, a heartbeat: nothing about an order

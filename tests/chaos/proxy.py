@@ -1,173 +1,201 @@
-"""A line between a client and a server on this machine that can be stalled, cut and made to swallow answers, for the broker's port or Kafka's.
+"""A TCP proxy on loopback that understands just enough of HTTP and of Kafka's frames to stop the world at an exact message.
 
-It knows no protocol: it carries bytes. It runs on a thread with a loop of its own, so that tests of either kind can use it; every hand returns when its
-effect is there. Nothing it does lasts longer than LONGEST seconds, and leaving it puts everything right again.
+A trap names a message by what it says. It holds the message itself (`request`) or its answer, and tells when it has; whoever armed it then kills, waits,
+and lets the message go on or be lost. The whole line can also stall, refuse and break. Nothing here outlives `close`.
 """
 
-from __future__ import annotations
-
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Literal, Self, TypeVar
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
 
-LONGEST = 60.0          # seconds of a stall that nobody ends
-CHUNK = 64 * 1024       # bytes carried at a time; more waits in the sockets
-T = TypeVar("T")
-Direction = Literal["request", "answer"]
+PRODUCE = b"\x00\x00"           # api key of Kafka's requests that write
+Way = Literal["request", "answer"]
+Frames = Callable[[asyncio.StreamReader], AsyncIterator[bytes]]
+
+
+@dataclass(eq=False)
+class Trap:
+    """The first message that says all of this, behind `skip` others; `sprung` when it is held. The rest of its connection waits behind it."""
+
+    says: tuple[bytes, ...]
+    way: Way
+    skip: int = 0
+    sprung: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    lost: bool = False
+
+    def let_go(self, *, lost: bool = False) -> None:
+        """What is held goes on, or is lost with its connection."""
+        self.lost = lost
+        self.over.set()
 
 
 class Proxy:
-    """Listens on a free port of 127.0.0.1 and carries every connection to `target`.
+    """Before one server. `frames` cuts a stream into messages."""
 
-    with Proxy(("127.0.0.1", 5050)) as line:
-        line.swallow_answers()      # what is asked arrives, what is answered does not: the connection breaks in its place
-    """
+    def __init__(self, frames: Frames, port: int, target: int) -> None:
+        self._frames, self.port, self._target = frames, port, target
+        self._server: asyncio.Server | None = None
+        self._traps: list[Trap] = []
+        self._lines: dict[asyncio.Task[None], Line] = {}
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self.refuses = False
 
-    def __init__(self, target: tuple[str, int]) -> None:
-        self._target = target
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
-        self._open: set[_Connection] = set()
-        self._flows: dict[Direction, asyncio.Event] = {}
-        self._swallow = 0
-        self._refusing = False
-        self._ends: asyncio.TimerHandle | None = None       # of the stall
-        self.port = 0
-        self.carried = self.swallowed = self.cut_off = self.refused = 0     # connections; answers; connections; connections
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._talk, "127.0.0.1", self.port)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._do(self._start())
-        return self
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.heal()
+        self.cut()
+        await asyncio.gather(*self._lines, return_exceptions=True)
 
-    def __exit__(self, *_: object) -> None:
-        self._do(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def arm(self, way: Way, *says: bytes, skip: int = 0) -> Trap:
+        trap = Trap(says, way, skip)
+        self._traps.append(trap)
+        return trap
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def stall(self) -> None:
+        """Nothing moves in either direction; connections stay."""
+        self._flows.clear()
 
-    # hands
-
-    def swallow_answers(self, count: int = 1) -> None:
-        """Break the connection in place of each of the next answers; what was asked has arrived."""
-        self._do(self._set("_swallow", count))
-
-    def stall(self, *directions: Direction, seconds: float = LONGEST) -> None:
-        """Carry nothing, or nothing in these directions, until `flow`; connections stay open and new ones are taken."""
-        self._do(self._stall(directions or ("request", "answer"), min(seconds, LONGEST)))
-
-    def flow(self) -> None:
-        """Carry again, what waited first; answer and take connections again."""
-        self._do(self._flow())
-
-    def cut(self) -> int:
-        """Break every connection there is, without a goodbye; how many there were."""
-        return self._do(self._cut())
+    def cut(self, only: bytes = b"") -> int:
+        """Break the connections that began with this word, now. Returns how many."""
+        lines = [line for line in self._lines.values() if line.opened.startswith(only)]
+        for line in lines:
+            line.abort()
+        return len(lines)
 
     def refuse(self) -> None:
-        """Cut, and break every new connection at once, until `flow`."""
-        self._do(self._set("_refusing", True))
+        """Break every connection, and each new one."""
+        self.refuses = True
         self.cut()
 
-    # the loop's side
+    def heal(self) -> None:
+        """The line is as good as new; what traps hold goes on."""
+        for trap in self._traps:
+            trap.let_go(lost=trap.lost)
+        self._traps.clear()
+        self.refuses = False
+        self._flows.set()
 
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(LONGEST)
+    def meets(self, message: bytes) -> Trap | None:
+        for trap in self._traps:
+            if not trap.sprung.is_set() and all(words in message for words in trap.says):
+                if trap.skip:
+                    trap.skip -= 1
+                    continue
+                return trap
+        return None
 
-    async def _set(self, name: str, value: object) -> None:
-        setattr(self, name, value)
+    async def pause(self) -> None:
+        await self._flows.wait()
 
-    async def _start(self) -> None:
-        self._flows = {"request": asyncio.Event(), "answer": asyncio.Event()}
-        await self._flow()
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _end(self) -> None:
-        self._server.close()
-        await self._flow()
-        await self._cut()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    async def _stall(self, directions: tuple[Direction, ...], seconds: float) -> None:
-        for direction in directions:
-            self._flows[direction].clear()
-        if self._ends is not None:
-            self._ends.cancel()
-        self._ends = self._loop.call_later(seconds, lambda: [flow.set() for flow in self._flows.values()])
-
-    async def _flow(self) -> None:
-        self._swallow, self._refusing = 0, False
-        for flow in self._flows.values():
-            flow.set()
-
-    async def _cut(self) -> int:
-        count = len(self._open)
-        for connection in tuple(self._open):
-            connection.abort()
-        self.cut_off += count
-        return count
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refusing:
-            self.refused += 1
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refuses:
             writer.transport.abort()
             return
         try:
-            there, back = await asyncio.open_connection(*self._target)
+            behind = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
-            writer.transport.abort()        # as if the server itself had not been there
+            writer.transport.abort()
             return
-        self.carried += 1
-        connection = _Connection(writer, back)
-        self._open.add(connection)
+        task = asyncio.current_task()
+        assert task is not None
+        line = self._lines[task] = Line(self, self._frames, (reader, writer), behind)
         try:
-            await asyncio.gather(self._pump(reader, back, "request", self._pass), self._pump(there, writer, "answer", self._may_answer),
-                                 return_exceptions=True)
+            await line.run()
         finally:
-            self._open.discard(connection)
-            connection.abort()
+            line.abort()
+            del self._lines[task]
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, direction: Direction, passes: Callable[[], Awaitable[bool]]) -> None:
-        """Until one end closes; the other end hears of it."""
+
+class Line:
+    """One connection through the proxy: requests one way, their answers in the same order the other."""
+
+    def __init__(self, proxy: Proxy, frames: Frames, client: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+                 server: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        self._proxy, self._frames, self._client, self._server = proxy, frames, client, server
+        self._asked: deque[Trap | None] = deque()
+        self.opened = b""               # how its first request began
+
+    async def run(self) -> None:
+        """Until either side ends it."""
+        both = [asyncio.ensure_future(self._requests()), asyncio.ensure_future(self._answers())]
         try:
-            while data := await source.read(CHUNK):
-                await self._flows[direction].wait()
-                if not await passes():
-                    sink.transport.abort()
-                    return
-                sink.write(data)
-                await sink.drain()
-            if sink.can_write_eof():
-                sink.write_eof()
-        except OSError:
-            sink.transport.abort()
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if both[1].done() is False and self._held:
+                await both[1]           # the client is gone, and what it asked for still waits for its answer
+        finally:
+            for one in both:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
-    async def _pass(self) -> bool:
-        return True
+    @property
+    def _held(self) -> bool:
+        return any(trap is not None and not trap.over.is_set() for trap in self._asked)
 
-    async def _may_answer(self) -> bool:
-        if self._swallow <= 0:
-            return True
-        self._swallow -= 1
-        self.swallowed += 1
-        return False
+    async def _requests(self) -> None:
+        async for message in self._frames(self._client[0]):
+            self.opened = self.opened or message[:64]
+            trap = self._proxy.meets(message)
+            if trap is not None and trap.way == "request" and not await _wait(trap):
+                return
+            await self._proxy.pause()
+            self._asked.append(trap if trap is not None and trap.way == "answer" else None)
+            await _send(self._server[1], message)
 
-
-class _Connection:
-    """Both ends of one."""
-
-    def __init__(self, *ends: asyncio.StreamWriter) -> None:
-        self._ends = ends
+    async def _answers(self) -> None:
+        async for message in self._frames(self._server[0]):
+            trap = self._asked.popleft() if self._asked else None
+            if trap is not None and not await _wait(trap):
+                return
+            await self._proxy.pause()
+            await _send(self._client[1], message)
 
     def abort(self) -> None:
-        for end in self._ends:
-            end.transport.abort()
+        for _, writer in (self._client, self._server):
+            writer.transport.abort()
+
+
+async def _wait(trap: Trap) -> bool:
+    """Whether what it holds may go on."""
+    trap.sprung.set()
+    await trap.over.wait()
+    return not trap.lost
+
+
+async def _send(writer: asyncio.StreamWriter, message: bytes) -> None:
+    with suppress(ConnectionError):
+        writer.write(message)
+        await writer.drain()
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+async def kafka_frames(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Length, then so many bytes."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            head = await reader.readexactly(4)
+            yield head + await reader.readexactly(int.from_bytes(head))
+
+
+async def http_frames(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Head and body as one message; behind an upgrade whatever comes."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])}
+            yield head + await reader.readexactly(int(fields.get(b"content-length", 0)))
+            if b"upgrade" in fields:
+                while raw := await reader.read(1 << 16):
+                    yield raw
+
+

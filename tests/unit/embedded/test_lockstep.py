@@ -107,6 +107,13 @@ def test_a_list_or_an_answer_takes_the_place_of_a_frame_that_was_lost():
         assert log.progress.missing_update(M2) == ""
 
 
+def test_a_leg_changes_behind_its_entry_and_a_list_shows_it_inside_of_it():
+    log = settled()
+    entry = f'{shown(M1)[:-1]}, "legs": [{shown(M2)}]}}'
+    log.add(BROKER.name, BrokerSnapshot, tenure=1, number=1, reason="start", orders=f"[{entry}]", positions="[]", account="{}")
+    assert log.progress.missing_update(M2) == ""
+
+
 def test_a_seal_written_twice_counts_once_and_one_of_a_lost_lease_not_at_all():
     log = Log()
     log.sealed(M1, epoch=2)
