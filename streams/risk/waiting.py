@@ -39,7 +39,8 @@ def evolve(rules: Rules, event: Event) -> Rules:
     """What an event means for the rules; one of an older lease means nothing."""
     if (event.epoch or 0) < rules.epoch:
         return rules
-    rules = replace(rules, epoch=event.epoch or 0, now=max(rules.now, event.time))
+    now = rules.now if isinstance(event, LeaseTaken) else event.time        # a lease is taken by the wall's clock, which a replayed market is years behind
+    rules = replace(rules, epoch=event.epoch or 0, now=now)
     match event:
         case LimitsSet():
             return replace(rules, version=event.version, parameters=event.parameters, since=event.time, waiting=_without(rules, event.approval_id))

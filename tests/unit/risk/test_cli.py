@@ -171,3 +171,9 @@ def test_what_an_old_lease_wrote_means_nothing():
     assert rules.waiting == {}
 
 
+
+
+def test_the_wall_clock_of_a_lease_does_not_let_approvals_of_a_replayed_market_lapse():
+    lease = LeaseTaken.new(source="/catalyst/lease", subject="paper", time=NOW + timedelta(days=365), epoch=1, holder="desk1", previous=0)
+    rules = evolve(evolve(Rules(), lease), waits("ABCD2345", expires=NOW + timedelta(hours=8)).stamped(epoch=1))
+    assert list(rules.open()) == ["ABCD2345"]
