@@ -45,22 +45,31 @@ class Lists:
 def read(snapshot: BrokerSnapshot) -> Lists:
     """Raises Unreadable: a list that cannot be read proves nothing."""
     try:
-        shares = {str(row["symbol"]): Shares(_signed(row), Decimal(str(row.get("avg_entry_price") or 0))) for row in listed(snapshot.positions)}
+        shares = {str(row["symbol"]): Shares(_signed(row), _figure(row.get("avg_entry_price") or 0)) for row in listed(snapshot.positions)}
         account = _account(snapshot.account)
         return Lists(tuple(read_order(order) for order in listed(snapshot.orders)), shares, account)
-    except (KeyError, TypeError, ArithmeticError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError, AttributeError) as error:
         raise Unreadable(f"not the broker's lists: {type(error).__name__}: {error}") from None
+
+
+def _figure(value: Any) -> Decimal:
+    """A number and a finite one; ValueError or ArithmeticError for everything else."""
+    figure = Decimal(str(value))
+    if not figure.is_finite():
+        raise ValueError(f"{value} is no figure")
+    return figure
 
 
 def _signed(row: Mapping[str, Any]) -> Decimal:
     """`side` is the truth: whether a short's quantity is negative on the wire is not documented."""
-    quantity = abs(Decimal(str(row["qty"])))
+    quantity = abs(_figure(row["qty"]))
     return -quantity if row.get("side") == "short" or str(row["qty"]).startswith("-") else quantity
 
 
 def _account(text: str) -> Mapping[str, Any]:
+    """Without its money an account cannot be valued: none of it is ever taken for 0 because it is missing."""
     (row,) = listed(f"[{text}]")
-    return {name: Decimal(str(row.get(name) or 0)) for name in ("equity", "last_equity", "cash", "buying_power")}
+    return {"last_equity": _figure(row.get("last_equity") or 0), **{name: _figure(row[name]) for name in ("equity", "cash", "buying_power")}}
 
 
 def reconcile(draft: Draft, snapshot: BrokerSnapshot) -> None:
@@ -69,6 +78,7 @@ def reconcile(draft: Draft, snapshot: BrokerSnapshot) -> None:
         lists = read(snapshot)
     except Unreadable as error:
         draft.alert("SNAPSHOT_UNREADABLE", "warning", str(error)[:300])
+        _again(draft)
         return
     _orders(draft, lists)
     if not draft.state.ready:
@@ -76,7 +86,12 @@ def reconcile(draft: Draft, snapshot: BrokerSnapshot) -> None:
         draft.tell(AccountReady, epoch=draft.state.epoch, open_orders=len(draft.state.open_orders), positions=len(draft.state.holdings),
                    differences=tuple(f"{one.symbol}: broker {one.theirs:f}, log {one.ours:f}" for one in _differences(draft.state, lists)))
     _shares(draft, snapshot, lists)
-    draft.wake("reconcile", EVERY if draft.state.cycle.phase not in (None, "done") or draft.state.cycle.plan is None else AT_NIGHT)
+    _again(draft)
+
+
+def _again(draft: Draft) -> None:
+    cycle = draft.state.cycle
+    draft.wake("reconcile", AT_NIGHT if cycle.plan is not None and cycle.phase in (None, "done") else EVERY)
 
 
 def again(draft: Draft, fired: TimerFired) -> None:

@@ -19,13 +19,14 @@ from schemas.commands import (
 from schemas.cycle import ModeSet, PhaseEntered
 from schemas.envelope import Event, event_id
 from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet
-from schemas.trading import AccountHalted, CommandRejected, OrderCancelling, OrderDenied, OrderReplacing, OrderReplaceRefused
+from schemas.trading import AccountHalted, CommandRejected, OrderCancelling, OrderDenied, OrderReplaceRefused, OrderReplacing
 
 from .conftest import Story, answered, asks, holding, kinds, only, request, shown, submitted, wire, working
 
 
 def change(story: Story, key: str = "l1", origin: str = "command", **values: object) -> list[Event]:
-    return story.hear(asks(LimitsChangeRequested, story, key=key, origin=origin, reason="r", changes=tuple((name, str(value)) for name, value in values.items())))
+    changes = tuple((name, str(value)) for name, value in values.items())
+    return story.hear(asks(LimitsChangeRequested, story, key=key, origin=origin, reason="r", changes=changes))
 
 
 def approve(story: Story, approval_id: str, key: str = "a1") -> list[Event]:
