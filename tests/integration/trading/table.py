@@ -25,7 +25,6 @@ from streams.trading.broker import Answer
 from tests.integration.exchange.conftest import ExchangeProcess
 
 LONG = 20.0                     # real seconds; nobody waits so long
-ENDED = ("filled", "canceled", "expired", "rejected", "replaced")
 SPACE = UUID("0d4f2a52-4d0f-5d34-8a2f-6f1c5d6f2d01")
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from schemas.settings import load
 from tests.integration.exchange.conftest import LOCKSTEP, ExchangeProcess
-from tests.integration.trading.acceptance import CARDS, Card, main
+from tests.integration.trading.acceptance import main
+from tests.integration.trading.deck import CARDS, Card
 from tests.integration.trading.table import Table
 
 
