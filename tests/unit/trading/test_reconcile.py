@@ -158,11 +158,11 @@ def test_ready_names_what_could_not_be_explained():
 @pytest.mark.parametrize("spoilt", [{"orders": "{}"}, {"orders": "not json"}, {"positions": '[{"qty": "1"}]'}, {"positions": '[{"symbol": "A", "qty": "x"}]'},
                                     {"positions": '[{"symbol": "A", "qty": "NaN"}]'}, {"account": "[]"}, {"account": '{"cash": "NaN"}'}, {"account": ""},
                                     {"account": "{}"}])
-def test_lists_that_cannot_be_read_change_nothing_and_are_told(spoilt: dict[str, str]):
+def test_lists_that_cannot_be_read_change_nothing_are_told_and_are_read_again(spoilt: dict[str, str]):
     story = unready(holding())
     before = story.state
     events = story.hear(snapshot(story).model_copy(update=spoilt))
-    assert kinds(events) == ["risk.alerted"]
+    assert kinds(events) == ["risk.alerted", "timer.set"]
     assert (story.state.orders, story.state.holdings, story.state.funds, story.state.ready) == (before.orders, before.holdings, before.funds, False)
 
 
