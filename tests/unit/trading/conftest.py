@@ -79,7 +79,10 @@ class Story:
         self.now = max(self.now, timer.due)
         fired = TimerFired.new(source="/test", subject="paper", time=self.now, timer_id=timer.timer_id, purpose=timer.purpose,
                                order_id=timer.order_id, due=timer.due, about=timer.about)
-        fired = fired.model_copy(update={"causationid": timer.id})
+        return self.headed(fired.model_copy(update={"causationid": timer.id}))
+
+    def headed(self, fired: TimerFired) -> list[Event]:
+        """What the account answers to a timer."""
         self.write(fired)
         return self._answer(None, fired, self.state)
 

@@ -283,7 +283,7 @@ def test_a_rejected_order_that_turns_up_filled_is_booked():
 def test_a_list_that_cannot_be_read_announces_nothing_and_kills_nobody(orders):
     story = unready(Story())
     spoilt = snapshot(story).model_copy(update={"orders": orders})
-    assert kinds(story.hear(spoilt)) == ["risk.alerted"]
+    assert kinds(story.hear(spoilt)) == ["risk.alerted", "timer.set"]        # and the next look is due
     assert not story.state.ready
 
 
