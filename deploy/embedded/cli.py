@@ -53,18 +53,19 @@ class Speed(click.ParamType):
 @click.option("--speed", type=Speed(), default="60", show_default=True, help="So many times real time, or max: minute by minute, as fast as it goes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the generator.")
 @click.option("--orders", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="With max: JSON lines of trades at given minutes.")
+@click.option("--simulation", is_flag=True, help="A simulated account beside ours, for `catalyst mode simulation`; one more paper exchange (40 MB).")
 @click.option("--no-wait", is_flag=True, help="Return as soon as the supervisor runs.")
 @click.option("--timeout", type=float, default=PATIENCE, show_default=True, help="Seconds until everything must be ready.")
 @click.pass_context
-def up(context: click.Context, feed: Path | None, speed: float | None, seed: int, orders: Path | None, no_wait: bool, timeout: float) -> None:
+def up(context: click.Context, feed: Path | None, speed: float | None, seed: int, orders: Path | None, simulation: bool, no_wait: bool, timeout: float) -> None:
     """Start Kafka, PostgreSQL, the paper exchange and all roles, and leave them running."""
     home = settings.load().home
-    plan = Plan(feed=str(feed.resolve()) if feed else None, seed=seed, speed=speed, orders=str(orders.resolve()) if orders else None)
+    plan = Plan(feed=str(feed.resolve()) if feed else None, seed=seed, speed=speed, orders=str(orders.resolve()) if orders else None, simulation=simulation)
     if orders and not plan.lockstep:
         raise click.UsageError("--orders needs --speed max: only then the minutes wait for them")
     try:
         if Ledger(home).running():
-            asked = any(context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE for name in ("feed", "speed", "seed", "orders"))
+            asked = any(context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE for name in asdict(plan))
             if _join(home, plan if asked else None):
                 return
         else:

@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from uuid import UUID
 import httpx
 
 from deploy.embedded.control import write_private
-from deploy.embedded.lockstep import Progress
+from deploy.embedded.lockstep import Together
 from deploy.embedded.script import BadOrders, Line, read_script
 from deploy.embedded.summary import Summary
 from schemas import codec, settings
@@ -30,20 +30,22 @@ from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, SIGNALS, TRADING, Topi
 from streams.log import Appended, EventLog, LogUnavailable, Message, Offsets, Record, Refused, TopicPartition
 from streams.log.kafka import KafkaLog
 from streams.role import Role, run
+from streams.trading.accounts import BadAccounts, accounts
 
 RETRY = 0.5         # seconds between attempts at something that is away
 QUIET = 5.0         # seconds without a minute after which the health page says what is waited for
 
 
 class Driver:
-    """One run of one feed."""
+    """One run of one feed: for each account of a paper exchange of its own, all at the same minute."""
 
-    def __init__(self, role: Role, log: EventLog, orders: Sequence[Line]) -> None:
+    def __init__(self, role: Role, log: EventLog, orders: Sequence[Line], traded: Mapping[str, Settings]) -> None:
         self.role, self.log = role, log
         self.settings: Settings = role.settings
-        self.progress = Progress()
+        self.progress = Together(traded)
         self._todo = list(orders)
-        self._exchange = httpx.AsyncClient(base_url=self.settings.sim_url, timeout=10.0, trust_env=False)
+        self._exchanges = {name: httpx.AsyncClient(base_url=account.sim_url, timeout=10.0, trust_env=False) for name, account in traded.items()}
+        self._beside = [name for name in traded if name != self.settings.account]
         self._moved = asyncio.Event()
 
     async def run(self) -> None:
@@ -56,38 +58,55 @@ class Driver:
             await self._drive()
             await self._sum_up()
             tail.cancel()
-        await self._exchange.aclose()
+        for exchange in self._exchanges.values():
+            await exchange.aclose()
 
     async def _drive(self) -> None:
         clock = await self._ask("GET", "/_sim/clock")
         after, last, finished = clock["minute"], None, False
+        for name in self._beside:
+            await self._bring_up(name, clock["minutes_done"])
         while not finished:
             if after is not None:
                 await self._settle(datetime.fromisoformat(after))
                 await self._trade(datetime.fromisoformat(after))
+            for name in self._beside:           # before the market hears of the minute
+                await self._ask("POST", "/_sim/advance", {"after": after}, on=name)
             step = await self._ask("POST", "/_sim/advance", {"after": after})
             finished = step["minute"] is None
             last, after = after, step["minute"]
         if last is not None:
             await self._close(datetime.fromisoformat(last))
 
+    async def _bring_up(self, name: str, minutes: int) -> None:
+        """To where the others are: a simulated account may have come later. It may also be one minute ahead, when we died in between."""
+        clock = await self._ask("GET", "/_sim/clock", on=name)
+        after = clock["minute"]
+        for _ in range(minutes - clock["minutes_done"]):
+            after = (await self._ask("POST", "/_sim/advance", {"after": after}, on=name))["minute"]
+
     async def _close(self, minute: datetime) -> None:
         """The last session's end, with its reconciliation, report and seal."""
-        await self._until(lambda: "" if self.progress.closed and self.progress.closed >= minute else "market has not closed the session")
+        feed = self.progress.feed
+        await self._until(lambda: "" if feed.closed and feed.closed >= minute else "market has not closed the session")
         await self._settle(minute)
 
     async def _settle(self, minute: datetime) -> None:
         """Wait until everybody is through with this minute."""
-        update: datetime | None = None
+        updates: Mapping[str, datetime | None] = dict.fromkeys(self._exchanges)
 
         def missing() -> str:
-            return self.progress.missing(minute) or self.progress.missing_update(update)
+            return self.progress.missing(minute) or self.progress.missing_update(updates)
 
         await self._until(missing)
-        while (newest := _moment((await self._ask("GET", "/_sim/clock"))["last_update_at"])) != update or missing():
-            update = newest
+        while (newest := await self._last_updates()) != updates or missing():
+            updates = newest
             await self._until(missing)
-        self.role.details.update(minute=minute.isoformat(), minutes=self.progress.minutes, bars=self.progress.bars)
+        self.role.details.update(minute=minute.isoformat(), minutes=self.progress.feed.minutes, bars=self.progress.feed.bars)
+
+    async def _last_updates(self) -> Mapping[str, datetime | None]:
+        """When each account's last trade update was, at its exchange."""
+        return {name: _moment((await self._ask("GET", "/_sim/clock", on=name))["last_update_at"]) for name in self._exchanges}
 
     async def _until(self, missing: Callable[[], str]) -> None:
         """Wait for records until `missing()` is "". Says on the health page what for, when it takes long."""
@@ -127,22 +146,21 @@ class Driver:
     # reading
 
     async def _places(self) -> list[TopicPartition]:
-        feed, account = self.settings.feed, self.settings.account
-        own = [TopicPartition(topic.name, self.log.partition_of(topic.name, key))
-               for topic, key in ((CLOCK, feed), (COMMANDS, account), (BROKER, account), (TRADING, account))]
+        own = [TopicPartition(topic.name, self.log.partition_of(topic.name, account))
+               for topic in (COMMANDS, BROKER, TRADING) for account in self.progress.of]
+        own = list(dict.fromkeys((TopicPartition(CLOCK.name, self.log.partition_of(CLOCK.name, self.settings.feed)), *own)))    # accounts may share one
         return [*own, *(TopicPartition(SIGNALS.name, number) for number in range(SIGNALS.partitions))]
 
     async def _tail(self, places: Sequence[TopicPartition], caught_up: asyncio.Event) -> None:
         """Show `progress` every record from the beginning on, for ever."""
-        keys = (self.settings.feed, self.settings.account)
         begins, ends = await self._bounds([place.topic for place in places])
         ahead = {place for place in places if begins[place] < ends[place]}
         if not ahead:
             caught_up.set()
         async for batch in self.log.read({place: begins[place] for place in places}):
             for record in batch:
-                if record.key in keys or record.topic == SIGNALS.name:
-                    self.progress.see(record.topic, record.partition, record.offset, record.timestamp, _event(record))
+                if record.topic != CLOCK.name or record.key == self.settings.feed:
+                    self.progress.see(record.topic, record.key, record.partition, record.offset, record.timestamp, _event(record))
                 place = TopicPartition(record.topic, record.partition)
                 if place in ahead and record.offset + 1 >= ends[place]:
                     ahead.discard(place)
@@ -158,11 +176,14 @@ class Driver:
                 self.role.degraded(f"the log: {away}")
                 await asyncio.sleep(RETRY)
 
-    async def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """The exchange's answer; while it is away, tried again for ever. Raises RuntimeError where it refuses."""
+    async def _ask(self, method: str, path: str, body: Any = None, on: str = "") -> dict[str, Any]:
+        """The answer of this account's exchange, or of the one that the market is heard from; while it is away, tried again for ever.
+
+        Raises RuntimeError where it refuses.
+        """
         while True:
             try:
-                answer = await self._exchange.request(method, path, json=body)
+                answer = await self._exchanges[on or self.settings.account].request(method, path, json=body)
             except httpx.TransportError as away:
                 self.role.degraded(f"the exchange is away: {away or type(away).__name__}")
                 await asyncio.sleep(RETRY)
@@ -175,13 +196,14 @@ class Driver:
     # the end
 
     async def _sum_up(self) -> None:
-        feed, progress = await self._ask("GET", "/_sim/feed"), self.progress
+        feed, progress, of = await self._ask("GET", "/_sim/feed"), self.progress.feed, self.progress.of.values()
         bars = await self._bars_on_log()
         seconds = (progress.last_seal - progress.first_seal).total_seconds() if progress.first_seal and progress.last_seal else 0.0
         summary = Summary(
             feed=feed["name"], first=feed["first"], last=feed["last"], symbols=len(feed["symbols"]), minutes=progress.minutes, rows_in_files=feed["rows"],
-            bars_on_log=bars, duplicates=feed["duplicates"], rejected=feed["rejected"], commands=len(progress.commands), orders=progress.orders,
-            fills=progress.fills, seconds=round(seconds, 1), minutes_per_second=round(progress.minutes / seconds, 1) if seconds else 0.0)
+            bars_on_log=bars, duplicates=feed["duplicates"], rejected=feed["rejected"], commands=len(self.progress.commands),
+            orders=sum(one.orders for one in of), fills=sum(one.fills for one in of), seconds=round(seconds, 1),
+            minutes_per_second=round(progress.minutes / seconds, 1) if seconds else 0.0)
         write_private(self.settings.run_dir / "summary.json", json.dumps(summary.as_json(), indent=1))
 
     async def _bars_on_log(self) -> int:
@@ -210,15 +232,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--orders", type=Path)
     given = options.parse_args(arguments)
     try:
-        orders = read_script(given.orders) if given.orders else []
-    except (BadOrders, OSError) as bad:
+        orders, traded = read_script(given.orders) if given.orders else [], accounts(settings.load())
+    except (BadOrders, BadAccounts, OSError) as bad:
         sys.stderr.write(f"{bad}\n")
         return 2
 
     async def work(role: Role) -> None:
         log = KafkaLog(role.settings.kafka, namespace=role.settings.namespace, client_id=role.instance)
         try:
-            await Driver(role, log, orders).run()
+            await Driver(role, log, orders, traded).run()
         finally:
             await log.stop()
 

@@ -1,8 +1,8 @@
 """Whether everybody is through with a minute, judged from the log alone. Pure: the driver shows it every record and asks.
 
 A minute is settled when the market sealed it, each account admitted that seal and every command and broker record before it, no order waits for an
-answer, nothing simulated is still to be handed over, and the broker's news on the log is as new as each exchange's last trade update. Only then may market time move, or two runs of the same feed
-would differ.
+answer, nothing simulated is still to be handed over, and the broker's news on the log is as new as each exchange's last trade update.
+Only then may market time move, or two runs of the same feed would differ.
 """
 
 import json
@@ -41,8 +41,6 @@ KINDS = {CLOCK.name: "the seal", COMMANDS.name: "a command", BROKER.name: "a bro
 BEGINS = (OrderApproved, OrderSubmitting, OrderCancelling, OrderReplacing)
 ANSWERS = (OrderAccepted, OrderReplaced, OrderCancelRefused, OrderReplaceRefused)
 ENDS = (OrderRejected, OrderCancelled, OrderExpired, OrderWithdrawn)
-
-
 SHARED = (CLOCK.name, SIGNALS.name)         # every account admits what stands there
 
 
@@ -181,8 +179,9 @@ class Together:
         for account, progress in self.of.items():
             if what := progress.missing(minute):
                 return what if len(self.of) == 1 else f"{account}: {what}"
-        handed = set().union(*(progress.simulated for progress in self.of.values())) - self.commands
-        return f"{len(handed)} simulated intent(s) not handed over yet" if handed else ""
+        asked = [request for progress in self.of.values() for request in progress.simulated]
+        waiting = sum(not any(request in progress.commands for progress in self.of.values()) for request in asked)
+        return f"{waiting} simulated intent(s) not handed over yet" if waiting else ""
 
     def missing_update(self, newest: Mapping[str, datetime | None]) -> str:
         """"" when the log has each account's last trade update; `newest` is when that was at its exchange."""

@@ -34,6 +34,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "projector": ("topics", "migrate"),
     "gateway": ("topics", "migrate"),
 }
+BESIDE = "exchange-sim"         # the simulated account's own paper exchange, where the plan has one
 LISTENERS = ("exchange", "gateway", *(f"{role} health" for role in ROLES), "driver health")
 
 
@@ -45,6 +46,7 @@ class Plan:
     seed: int = 0
     speed: float | None = 60.0
     orders: str | None = None
+    simulation: bool = False            # a simulated account beside ours, on a paper exchange of its own (40 MB)
 
     @property
     def lockstep(self) -> bool:
@@ -57,7 +59,7 @@ class Plan:
     def __str__(self) -> str:
         source = f"bars of {self.feed}" if self.feed else f"generated bars, seed {self.seed}"
         pace = "full speed, minute by minute" if self.speed is None else f"{self.speed:g}x"
-        return f"{source}, {pace}" + (f", orders of {self.orders}" if self.orders else "")
+        return f"{source}, {pace}" + (f", orders of {self.orders}" if self.orders else "") + (", with a simulated account" if self.simulation else "")
 
     def save(self, home: Path) -> None:
         write_private(home / "run" / "plan.json", json.dumps(asdict(self)))
@@ -106,6 +108,9 @@ class Stack:
         self.real_broker = "broker_url" in given
         if self.real_broker and plan.lockstep:
             raise CannotStart("full speed needs the paper exchange, but a broker of your own is set (CATALYST_BROKER_URL): its clock cannot be moved")
+        if self.real_broker and plan.simulation:
+            raise CannotStart("--simulation needs the paper exchange's feed, but a broker of your own is set (CATALYST_BROKER_URL): declare the simulated "
+                              "account in config/accounts.toml instead, for instance a paper account of the broker's")
         self.ports = self._claim_ports(given, say)
         self.endpoints = {**self._addresses(), **given}
         write_private(home / "run" / "endpoints.json", json.dumps(self.endpoints, indent=1))
@@ -128,17 +133,21 @@ class Stack:
     def table(self) -> list[Part]:
         """The processes, in no particular order: `after` orders them."""
         rows: list[Part] = []
+        extra: dict[str, tuple[str, ...]] = {}
         if self.kafka is not None:
             rows.append(Part("kafka", self.kafka.prepare, _plainly(self.kafka.probe), port=self.kafka.port))
         if self.postgres is not None:
             rows.append(Part("postgres", self.postgres.prepare, _plainly(self.postgres.probe), port=self.postgres.port))
         if not self.real_broker:
             rows.append(Part("exchange", self._exchange, self._health("exchange"), port=self.ports["exchange"]))
+        if self.plan.simulation:
+            rows.append(Part(BESIDE, self._exchange_beside, self._health(BESIDE), after=("exchange",), port=self.ports[BESIDE]))
+            extra = {"trading": (BESIDE,)}
         rows.append(Part("topics", lambda: self._command("topics", "topics", "apply"), after=("kafka",)))
         rows.append(Part("migrate", lambda: self._command("migrate", "migrate"), after=("postgres",)))
         for role, needs in ROLES.items():
             port = self.ports["gateway"] if role == "gateway" else self.ports[f"{role} health"]
-            rows.append(Part(role, lambda role=role: self._role(role), self._health(f"{role} health"), after=needs, port=port))     # type: ignore[misc]
+            rows.append(Part(role, lambda role=role: self._role(role), self._health(f"{role} health"), after=(*needs, *extra.get(role, ())), port=port))  # type: ignore[misc]
         if self.plan.lockstep:
             rows.append(Part("driver", self._driver, self._health("driver health"), after=("market", "trading"), errand=True))
         return rows
@@ -150,7 +159,7 @@ class Stack:
             self.kafka.claim()
         if self.postgres is not None:
             self.postgres.claim()
-        claimed = ports(self.home, LISTENERS, say)
+        claimed = ports(self.home, (*LISTENERS, *((BESIDE,) if self.plan.simulation else ())), say)
         if "gateway_port" in given:
             claimed["gateway"] = int(given["gateway_port"])
             if not is_free(claimed["gateway"]):
@@ -171,6 +180,8 @@ class Stack:
             address, (key, secret) = f"127.0.0.1:{self.ports['exchange']}", self._broker_keys()
             found |= {"broker_url": f"http://{address}", "stream_url": f"ws://{address}/stream", "data_url": f"http://{address}",
                       "data_stream_url": f"ws://{address}/v2/iex", "sim_url": f"http://{address}", "broker_key": key, "broker_secret": secret}
+        if self.plan.simulation:
+            found["simulation_url"] = f"http://127.0.0.1:{self.ports[BESIDE]}"
         return found
 
     def _broker_keys(self) -> tuple[str, str]:
@@ -199,11 +210,19 @@ class Stack:
         return self._python(role, "gateway.cli", "role", role, environment=self._environment(CATALYST_HEALTH_PORT=str(self.ports[f"{role} health"])))
 
     def _exchange(self) -> Launch:
+        pace = ("--mode", "lockstep") if self.plan.speed is None else ("--mode", "paced", "--speed", f"{self.plan.speed:g}")
+        return self._exchange_named("exchange", self.world.journal, *pace)
+
+    def _exchange_beside(self) -> Launch:
+        """The simulated account's. In lockstep the driver advances both; else it follows the first, whatever happens to either."""
+        following = ("--follow", f"http://127.0.0.1:{self.ports['exchange']}")
+        return self._exchange_named(BESIDE, f"{self.world.journal}-sim", *(("--mode", "lockstep") if self.plan.lockstep else following))
+
+    def _exchange_named(self, name: str, journal: str, *pace: str) -> Launch:
         key, secret = self._broker_keys()
         source = ("--bars", self.plan.feed) if self.plan.feed else ("--seed", str(self.plan.seed))
-        pace = ("--mode", "lockstep") if self.plan.speed is None else ("--mode", "paced", "--speed", f"{self.plan.speed:g}")
-        journal = self.home / "exchange" / self.world.journal
-        return self._python("exchange", "deploy.exchange", "--port", str(self.ports["exchange"]), "--journal", str(journal), *source, *pace,
+        where = self.home / "exchange" / journal
+        return self._python(name, "deploy.exchange", "--port", str(self.ports[name]), "--journal", str(where), *source, *pace,
                             keeps=self.home / "exchange",
                             environment=self._environment(EXCHANGE_KEY=key, EXCHANGE_SECRET=secret))    # not on the command line: `ps` shows it
 

@@ -7,10 +7,10 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from .access import Access
 from .book import Rules
@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--days", type=int, default=DAYS, help=f"days of the generator (default {DAYS})")
     it.add_argument("--mode", choices=("lockstep", "paced"), default="paced", help="advanced by hand, or by itself (default)")
     it.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="paced: X times real time (default 1)")
+    it.add_argument("--follow", default="", metavar="URL", help="minutes happen as they do at this exchange, which has the same feed; --mode is lockstep then")
     it.add_argument("--key", default=os.environ.get("EXCHANGE_KEY", ""), help="accept only this key (default: EXCHANGE_KEY, or any)")
     it.add_argument("--secret", default=os.environ.get("EXCHANGE_SECRET", ""), help="the secret of --key (default: EXCHANGE_SECRET, which `ps` does not show)")
     it.add_argument("--cash", type=_decimal, default=STANDARD.cash, help=f"USD at the start (default {STANDARD.cash})")
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None, greeting: str = "") -> int:
         articles, no_articles = ([], []) if options.news is None else read_news(options.news)
         rules = rules_of(options.profile, options.rule, cash=options.cash, spread=options.spread, partial_fills=options.partial_fills)
         journal = Journal(options.journal, Exchange.identity(feed, rules, options.seed), _say)
-        exchange = Exchange(feed, journal, rules, options.seed, Pace(options.mode, options.speed))
+        exchange = Exchange(feed, journal, rules, options.seed, Pace("lockstep" if options.follow else options.mode, options.speed))
         listener = _listen(options.port)
     except (FeedError, JournalError, RuleError, _PortTaken) as error:
         _say(str(error))
@@ -101,7 +102,8 @@ def main(arguments: Sequence[str] | None = None, greeting: str = "") -> int:
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     settings = Settings(options.slow_client, options.second_connection, options.rate_limit, articles)
     asyncio.run(serve(exchange, Access(options.key, options.secret), listener,
-                      lambda: _say(f"exchange ready on {address}{greeting.format(http=address, ws=address.replace('http', 'ws'))}", sys.stdout), settings))
+                      lambda: _say(f"exchange ready on {address}{greeting.format(http=address, ws=address.replace('http', 'ws'))}", sys.stdout), settings,
+                      pace=_following(exchange, options.follow) if options.follow else None))
     journal.close()
     return 0
 
@@ -110,6 +112,12 @@ def _feed(options: argparse.Namespace) -> Feed:
     if options.bars is not None:
         return read_folder(options.bars)
     return generate(options.seed, [symbol for symbol in options.symbols.split(",") if symbol], options.days)
+
+
+def _following(exchange: Exchange, url: str) -> Callable[[], Coroutine[Any, Any, None]]:
+    from .follow import follow  # here, because an exchange that follows nobody does not pay 10 MB for an HTTP client
+
+    return lambda: follow(exchange, url)
 
 
 class _PortTaken(Exception):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -148,8 +148,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(exchange: Exchange, access: Access, listener: socket.socket, ready: Callable[[], None], settings: Settings = STANDARD) -> None:
-    """Serve until SIGTERM or SIGINT; in paced mode time runs from here on, with or without clients."""
+async def serve(exchange: Exchange, access: Access, listener: socket.socket, ready: Callable[[], None], settings: Settings = STANDARD, *,
+                pace: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; in paced mode time runs from here on, with or without clients. `pace` takes the place of the exchange's own."""
     connections = Connections()
     app = application(exchange, access, connections, settings)
     server = _Server(uvicorn.Config(
@@ -168,6 +169,6 @@ async def serve(exchange: Exchange, access: Access, listener: socket.socket, rea
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as tasks:
-        pacing = tasks.create_task(exchange.live())
+        pacing = tasks.create_task((pace or exchange.live)())
         await server.serve(sockets=[listener])
         pacing.cancel()

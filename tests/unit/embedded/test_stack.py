@@ -101,6 +101,26 @@ def test_two_feeds_in_one_home_never_share_topics_database_or_journal_and_are_fo
     assert Stack(tmp_path, folder).world == second
 
 
+def test_a_simulated_account_has_an_exchange_of_its_own_that_the_driver_advances_or_that_follows_the_first(tmp_path: Path):
+    assert "exchange-sim" not in names(Stack(tmp_path, Plan()))
+    for plan, words in ((Plan(simulation=True), "--follow"), (Plan(speed=None, simulation=True), "lockstep")):
+        stack = Stack(tmp_path, plan)
+        parts = {part.name: part for part in stack.table()}
+        assert "exchange-sim" in parts["trading"].after
+        first, second = parts["exchange"].launch().argv, parts["exchange-sim"].launch().argv
+        assert words in second
+        assert first[first.index("--journal") + 1] != second[second.index("--journal") + 1]
+        assert settings.load({"CATALYST_HOME": str(tmp_path)}).simulation_url == f"http://127.0.0.1:{stack.ports['exchange-sim']}"
+    Stack(tmp_path, Plan())
+    assert settings.load({"CATALYST_HOME": str(tmp_path)}).simulation_url == ""
+
+
+def test_nothing_can_be_simulated_from_the_feed_of_a_real_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CATALYST_BROKER_URL", "https://broker.example")
+    with pytest.raises(CannotStart, match="needs the paper exchange's feed"):
+        Stack(tmp_path, Plan(simulation=True))
+
+
 def test_the_exchanges_secret_is_not_on_a_command_line(tmp_path: Path):
     stack = Stack(tmp_path, Plan())
     for part in stack.table():
