@@ -23,7 +23,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import schemas, streams
-from streams.trading import audit
+import streams.trading.audit as audit
 strangers = [room.__file__ for room in (schemas, streams, audit) if not Path(room.__file__).resolve().is_relative_to(Path(sys.argv[1]).resolve())]
 if strangers:
     sys.exit(f"loaded {strangers[0]}, which is not the ref's")

@@ -16,7 +16,7 @@ from typing import Any
 from schemas.cycle import AccountSealed, SignalPassed
 from schemas.envelope import Event
 from schemas.risk import AccountValued, ApprovalRequested, LimitsSet, RiskAlerted
-from schemas.trading import Admitted, Form, OrderApproved, OrderDenied, OrderReplacing, OrderSubmitting, TimerSet
+from schemas.trading import AccountHalted, Admitted, Form, OrderApproved, OrderDenied, OrderReplacing, OrderSubmitting, TimerSet
 from streams.risk.parameters import Pair, put
 from streams.trading.decide import Input
 from streams.trading.story import Turn, decisions
@@ -134,6 +134,10 @@ def _passed(event: SignalPassed) -> tuple[str, str, str]:
     return f"signal {event.signal_id}", f"signal passed {event.code}", f"signal passed: {event.symbol} {event.code}"
 
 
+def _halted(event: AccountHalted) -> tuple[str, str, str]:
+    return f"halt {event.code}", f"account.halted {event.code}", f"account.halted {event.code}: {event.message}"
+
+
 WORDS: Mapping[type[Event], Callable[[Any], tuple[str, str, str]]] = {
     OrderApproved: _approved, OrderDenied: _denied, OrderSubmitting: _submitting, OrderReplacing: _replacing, RiskAlerted: _alerted, TimerSet: _timer,
-    SignalPassed: _passed}
+    SignalPassed: _passed, AccountHalted: _halted}
