@@ -1,4 +1,4 @@
-"""`catalyst cycle`, `catalyst mode` and `catalyst emergency-stop`: a person steers the account's day. Each is a command on the log; the account answers.
+"""`catalyst cycle`, `mode`, `cancel`, `move-stop`, `emergency-stop` and `resume`: a person steers the account. Each is a command on the log; it answers.
 
 Exit codes: 0 it is so, 1 the account refused, 3 it could not be asked or has not answered yet.
 """
@@ -9,12 +9,21 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, TypeVar
+from uuid import UUID
 
 import click
 
 from schemas import settings
-from schemas.commands import CycleControlRequested, EmergencyStopRequested, ModeChangeRequested
+from schemas.commands import (
+    CancelRequested,
+    CycleControlRequested,
+    EmergencyStopRequested,
+    ModeChangeRequested,
+    ResumeRequested,
+    StopMoveRequested,
+)
 from schemas.envelope import Event
 from schemas.risk import ApprovalRequested
 from schemas.trading import CommandRejected
@@ -33,6 +42,21 @@ COMMON = (
 )
 T = TypeVar("T")
 Command = Callable[..., Any]
+
+
+class Price(click.ParamType):
+    """USD, as written."""
+
+    name = "price"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            price = Decimal(value)
+        except InvalidOperation:
+            price = Decimal(0)
+        if not price.is_finite() or price <= 0:
+            self.fail(f"{value!r} is not a price in USD, as in 98.50", param, ctx)
+        return price
 
 
 def common(command: Command) -> Command:
@@ -100,6 +124,33 @@ def mode(mode: str, **given: Any) -> None:
 def emergency_stop(**given: Any) -> None:
     """Cancel every order, close every position, and let no entry pass until a resume is approved. `catalyst panic` does it with the stack down."""
     _ask(EmergencyStopRequested, given)
+
+
+@click.command("resume")
+@common
+def lift(**given: Any) -> None:
+    """Lift a halt, an emergency stop or a day's flattening: entries pass again once `catalyst approve ID` is typed here. ID is told.
+
+    Entries that were paused are let pass again by `catalyst cycle resume`.
+    """
+    _ask(ResumeRequested, given)
+
+
+@click.command()
+@click.argument("order_id", type=click.UUID)
+@common
+def cancel(order_id: UUID, **given: Any) -> None:
+    """Cancel the order ORDER_ID; its bracket goes with it. The stop of an open position is not cancelled: move it, or sell."""
+    _ask(CancelRequested, given, order_id=order_id)
+
+
+@click.command("move-stop")
+@click.argument("symbol")
+@click.argument("price", type=Price())
+@common
+def move_stop(symbol: str, price: Decimal, **given: Any) -> None:
+    """Move the stop of the position in SYMBOL up to PRICE, USD. Towards the price only: a stop is never moved away from it."""
+    _ask(StopMoveRequested, given, symbol=symbol.upper(), stop_price=price)
 
 
 def describe(account: str, day: Cycle, newest: Event | None) -> list[str]:
