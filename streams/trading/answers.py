@@ -23,7 +23,7 @@ from streams.trading import protection, reconcile
 from streams.trading.account import ZERO, Account
 from streams.trading.draft import LOOKS, Draft
 from streams.trading.evidence import Unreadable, conclude, known, read_frame, read_order
-from streams.trading.order import Order
+from streams.trading.order import MOVES, Order
 
 NOW = timedelta(0)
 SETTLE = timedelta(seconds=2)       # between the two looks that prove an order absent
@@ -81,8 +81,12 @@ def _taken(draft: Draft, order: Order, said: BrokerAnswered) -> None:
         _doubt(draft, order, said, str(error))
         return
     conclude(draft, order, shown, "answer" if said.request == "submit" else "lookup")
-    if draft.state.orders[order.order_id].state == "cancelling":
-        draft.look(draft.state.orders[order.order_id])
+    now = draft.state.orders[order.order_id]
+    if now.state == "cancelling":
+        draft.look(now)
+    elif now.state == "replacing" and said.request == "lookup" and shown.status != "pending_replace":     # should it arrive after all, its successor is named
+        draft.tell(OrderReplaceRefused, order_id=now.order_id, number=now.replaces, http_status=None,
+                   message="the broker has the order as it was: the request did not arrive")
 
 
 def _refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
@@ -160,8 +164,9 @@ def _cancel_taken(draft: Draft, order: Order, said: BrokerAnswered) -> None:
 
 
 def _cancel_refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
-    if order.is_open:
+    if order.lives and (order.state, "cancel_refused") in MOVES:
         draft.tell(OrderCancelRefused, order_id=order.order_id, number=said.number, http_status=said.http_status, message=_reason(said.body)[1])
+    if order.is_open:
         draft.look(draft.state.orders[order.order_id], NOW)
 
 
@@ -175,7 +180,7 @@ def _replace_taken(draft: Draft, order: Order, said: BrokerAnswered) -> None:
 
 
 def _replace_refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
-    if order.is_open:
+    if order.lives and (order.state, "replace_refused") in MOVES:
         draft.tell(OrderReplaceRefused, order_id=order.order_id, number=said.number, http_status=said.http_status, message=_reason(said.body)[1])
         if said.refusal == "no_change":
             return                      # it is where it was asked to be
