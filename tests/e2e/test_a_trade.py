@@ -1,10 +1,12 @@
 """One trading minute, end to end: an MCP client asks, the log records, the exchange fills, PostgreSQL shows it, and everything is proven afterwards."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -68,6 +70,32 @@ async def test_claude_desktops_road_over_stdio_works_too(system: System):
     transport = StdioTransport(sys.executable, ["-m", "gateway.cli", "mcp"], env={"CATALYST_HOME": str(system.home)})
     async with Client(transport) as client:
         assert {"get_system_status", "get_positions", "get_orders", "execute_trade", "emergency_stop"} <= {tool.name for tool in await client.list_tools()}
+
+
+async def test_a_model_may_tighten_and_stop_everything_but_what_loosens_waits_for_a_person(system: System):
+    async with system.client() as client:
+        async def ask(tool: str, **arguments: Any) -> dict[str, Any]:
+            return dict((await client.call_tool(tool, {**arguments, "reason": "a test"})).structured_content)
+
+        tightened = await ask("change_risk_limits", changes={"max_positions": 4})
+        loosened = await ask("change_risk_limits", changes={"daily_loss": 9000})
+        stopped = await ask("emergency_stop")
+        async with asyncio.timeout(30):
+            while (await client.call_tool("get_positions", {})).structured_content["positions"]:    # noqa: ASYNC110 - MCP has no event for it
+                await asyncio.sleep(0.1)
+        risk = (await client.call_tool("get_risk_status", {})).structured_content
+        lifted = await ask("control_trading", action="lift_halt")
+        refused = await system.trade("e2e-4", "AAPL", 1)
+    assert (tightened["status"], loosened["status"], stopped["status"], lifted["status"]) == (
+        "done", "waiting_for_approval", "done", "waiting_for_approval")
+    assert risk["parameters"]["max_positions"] == 4 and risk["parameters"]["daily_loss"] == 2000
+    assert [row["approval_id"] for row in risk["approvals_waiting"]] == [loosened["approval_id"]]
+    assert risk["emergency_stop"]["text"] == "a test"
+    assert "ENTRIES_CLOSED" in {check["code"] for check in refused["failed_checks"]}
+    await asyncio.to_thread(system.run, "approve", lifted["approval_id"], "--yes")
+    async with asyncio.timeout(30):
+        while not await system.sql("SELECT FROM v_accounts WHERE state = 'ready' AND emergency IS NULL"):     # noqa: ASYNC110 - Postgres has no event for it
+            await asyncio.sleep(0.1)
 
 
 def test_a_wrong_token_is_refused(system: System):
