@@ -32,6 +32,9 @@ lint: $(READY)  ## style, types, import directions
 acceptance: $(READY) ## play the broker deck on a real paper account: CATALYST_ACCEPTANCE_KEY and _SECRET
 	@$(BIN)/python -m tests.integration.trading.acceptance
 
+chaos: $(READY) ## kill, freeze and cut off the running system at every named point; RUNS=60, SEED=1, CARD=part of a name
+	@$(BIN)/python -m tests.chaos --runs $(or $(RUNS),60) --seed $(or $(SEED),1) $(if $(CARD),--card "$(CARD)")
+
 bench: $(READY) ## measure; writes build/bench/foundation.json
 	@$(BIN)/python -m tests.bench.foundation
 

@@ -47,6 +47,7 @@ class Proxy:
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._talk, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         if self._server is not None:
