@@ -11,6 +11,7 @@ from pydantic import Field
 
 from schemas.envelope import Data, Event, UtcTime
 
+Environment = Literal["exchange", "paper", "live"]      # the paper exchange · the broker's paper account · real money
 
 def _limit(default: str | int, doc: str, tight: Literal["smaller", "larger"], **bounds: Any) -> Any:
     return Field(Decimal(str(default)), description=doc, json_schema_extra={"tight": tight}, **bounds)
@@ -53,6 +54,7 @@ class LimitsSet(Event, type="limits.set.v1", identity=("subject", "version")):
     approval_id: str | None = None      # the approval that let a loosening pass
     pace: Decimal = Decimal(1)          # market seconds in a wall second: 1, or the speed of a replayed feed; a request ages by the wall
     simulated_account: str | None = None    # takes what this account simulates; absent: there is none, and simulation mode is refused
+    environment: Environment = "exchange"   # whose money it is: on a live account the mode autonomous waits for an approval
 
 
 class ApprovalRequested(Event, type="approval.requested.v1", identity=("subject", "approval_id")):

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from schemas.risk import RiskParameters
+from schemas.risk import Environment, RiskParameters
 from schemas.trading import Purpose
 from streams.risk.book import Book, ClosedTrade, Facts, Pending, Position
 from streams.trading.order import Order
@@ -111,6 +111,7 @@ class Account:
     parameters: RiskParameters = field(default_factory=RiskParameters)
     pace: Decimal = Decimal(1)          # market seconds in a wall second, 1 live: a request ages by the wall
     simulated_account: str | None = None        # takes what is simulated; None: there is none
+    environment: Environment = "exchange"       # whose money it is
     ready: bool = False
     halted: str = ""                    # the code that halted it
     emergency: str = ""                 # reason of the emergency stop that stands

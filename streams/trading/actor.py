@@ -18,7 +18,7 @@ from schemas.broker import BrokerStreamed
 from schemas.commands import EmergencyStopRequested, StopMoveRequested, TradeRequested
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed
-from schemas.risk import LimitsSet, RiskParameters
+from schemas.risk import Environment, LimitsSet, RiskParameters
 from schemas.topics import BROKER, COMMANDS, SIGNALS
 from schemas.trading import Admitted, InputsAdmitted, TimerFired
 from streams.log import EventLog
@@ -54,9 +54,10 @@ class Actor:
     """Runs one account from a folded state to the end of its lease."""
 
     def __init__(self, role: Role, log: EventLog, state: Account, broker: Broker, clock: MarketClock, latest: Latest, trading: StreamWriter,
-                 verbatim: StreamWriter, parameters: RiskParameters, simulated: str | None = None) -> None:
+                 verbatim: StreamWriter, parameters: RiskParameters, simulated: str | None = None, environment: Environment = "exchange") -> None:
         self.role, self.state, self.broker, self.clock, self.latest = role, state, broker, clock, latest
-        self.trading, self.verbatim, self._parameters, self._simulated = trading, verbatim, parameters, simulated
+        self.trading, self.verbatim, self._parameters = trading, verbatim, parameters
+        self._simulated, self._environment = simulated, environment
         self.mail: asyncio.Queue[Mail] = asyncio.Queue()        # unbounded for the broker's news; `offer` holds back the log's
         self.effects = Effects(role, log, broker, clock, trading, self.mail.put_nowait, self._start, lambda: self.state)
         self._room = asyncio.Event()
@@ -288,15 +289,15 @@ class Actor:
         return timer.purpose in URGENT or (order is not None and timer.purpose == "look" and order.state not in ("working", "held"))
 
     async def _adopt_parameters(self) -> None:
-        """The parameters in force are an event. The first come from the file; later ones by command. A feed at another speed says so, and whether there
-        is a simulated account."""
+        """The parameters in force are an event. The first come from the file; later ones by command. A feed at another speed says so, whether there is
+        a simulated account, and whose money it is."""
         pace = self.clock.market_seconds
-        if self.state.version and (self.state.pace, self.state.simulated_account) == (pace, self._simulated):
+        if self.state.version and (self.state.pace, self.state.simulated_account, self.state.environment) == (pace, self._simulated, self._environment):
             return
         given = self.state.parameters if self.state.version else self._parameters
         change = LimitsSet.new(source=f"/account/{self.state.name}", subject=self.state.name, time=self.state.now or self.clock.now(),
                                version=self.state.version + 1, parameters=given, changed=(), origin="start", pace=pace,
-                               simulated_account=self._simulated)
+                               simulated_account=self._simulated, environment=self._environment)
         await self.trading.append([change])
         self.state = evolve(self.state, change)
 

@@ -138,7 +138,7 @@ async def _tenure(role: Role, around: Surroundings) -> None:
         verbatim = StreamWriter(role, log, BROKER.name, settings.account, lease, Chain(leased=False).under(lease.epoch), around.wall)
         latest = Latest()
         state = await _completed(log, story, trading, role)
-        actor = Actor(role, log, state, around.broker, clock, latest, trading, verbatim, around.parameters(), around.simulated)
+        actor = Actor(role, log, state, around.broker, clock, latest, trading, verbatim, around.parameters(), around.simulated, around.environment)
         inbox = Inbox(role, log, settings.account, settings.feed, latest, actor.offer, around.wall)
         await _unread_broker(log, actor)
         starts = await inbox.starts(state.positions)

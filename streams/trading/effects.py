@@ -23,7 +23,7 @@ from streams.trading.broker import Answer, Broker, BrokerUnavailable
 from streams.trading.clock import MarketClock
 from streams.trading.mail import Mail, Settled
 from streams.trading.order import Order
-from streams.workflow.cycle import calendar_span
+from streams.workflow.cycle import calendar_span, wants_calendar
 from streams.writer import StreamWriter
 
 BROKER_PART = "broker"              # of the role's health
@@ -42,6 +42,7 @@ class Effects:
         self.running = 0
         self.snapshots = 0                              # asked for under this lease
         self._calendars = self._breakers = 0
+        self._planning = False                          # a calendar is being read
         self._reading: str | None = None                # the reason of the snapshot that is being read
         self._next_reading: str | None = None
         self._trusted = asyncio.Event()                 # the lists were read: this is the account that is meant (guard.py); before that nothing is sent
@@ -66,6 +67,8 @@ class Effects:
                     self._start(self._look(order, int(event.timer_id.rsplit("/", 1)[1])))
             case TimerFired(purpose="reconcile"):
                 self.snapshot("minute")
+                if wants_calendar(self._state().cycle) and not self._planning:
+                    self.calendar()         # the last one could not be read, or named no session
             case PhaseEntered(phase="reconciling"):
                 self.snapshot("close")
             case PhaseEntered(phase="done"):
@@ -148,11 +151,15 @@ class Effects:
     def calendar(self) -> None:
         """Read the sessions ahead; the answer plans the day."""
         self._calendars += 1
+        self._planning = True
         self._start(self._calendar(self._calendars))
 
     async def _calendar(self, number: int) -> None:
         first, last = calendar_span(self._state().cycle, self.clock.now())
-        body = await self._patiently(lambda: self.broker.calendar(first, last))
+        try:
+            body = await self._patiently(lambda: self.broker.calendar(first, last))
+        finally:
+            self._planning = False
         self._post(CalendarRead.new(**self._about, tenure=self._state().epoch, number=number, body=body))
 
     async def _patiently(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

@@ -313,11 +313,17 @@ def _alerted(state: Account, event: RiskAlerted) -> Account:
 
 def _limits(state: Account, event: LimitsSet) -> Account:
     return replace(_answered_approval(state, event.approval_id), version=event.version, parameters=event.parameters, pace=event.pace,
-                   simulated_account=event.simulated_account)
+                   simulated_account=event.simulated_account, environment=event.environment)
 
 
 def _answered_approval(state: Account, approval_id: str | None) -> Account:
     return replace(state, approvals={name: waiting for name, waiting in state.approvals.items() if name != approval_id})
+
+
+def _mode_set(state: Account, event: ModeSet) -> Account:
+    """Another mode that waits was asked for under the one that ended: it is not approved any more."""
+    approvals = {name: waiting for name, waiting in state.approvals.items() if waiting.what != "mode"}
+    return replace(state, cycle=cycle.evolve(state.cycle, event), approvals=approvals)
 
 
 def _without_resume(state: Account) -> Account:
@@ -364,6 +370,7 @@ MEANINGS: dict[type[Event], Callable[[Account, Any], Account]] = {
     ApprovalRequested: _asked_approval,
     **dict.fromkeys(CYCLE_EVENTS, lambda state, event: replace(state, cycle=cycle.evolve(state.cycle, event))),
     PhaseEntered: _phase,
+    ModeSet: _mode_set,
     IntentSimulated: lambda state, event: replace(state, handovers={**state.handovers, event.intent_id: (event.request, event.time)}),
     **dict.fromkeys((BarClosed, BarLate, BarCorrected), lambda state, event: _priced(state, event)),
     DailyPublished: lambda state, event: _fact(state, event.subject, atr=event.atr, support=event.support, returns=event.returns),

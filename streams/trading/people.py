@@ -16,7 +16,7 @@ from schemas.commands import (
     StopMoveRequested,
 )
 from schemas.cycle import ModeSet
-from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet
+from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet, RiskParameters
 from schemas.trading import Admitted, CommandRejected, OrderReplacing
 from streams.risk import parameters
 from streams.risk.stops import tick_down
@@ -91,12 +91,18 @@ def change_limits(draft: Draft, place: Admitted | None, asked: LimitsChangeReque
         tightened, loosened = parameters.put(state.parameters, asked.changes), ()
     changed = parameters.changed(state.parameters, tightened)
     if changed or state.version == 0:
-        draft.tell(LimitsSet, version=state.version + 1, parameters=tightened, changed=changed, origin=asked.origin, pace=state.pace,
-                   simulated_account=state.simulated_account)
+        _set_limits(draft, tightened, changed, asked.origin)
     if loosened:
         ask_approval(draft, "limits", loosened, "; ".join(f"{name} {getattr(draft.state.parameters, name)} -> {value}" for name, value in loosened))
     elif not changed and state.version and asked.origin == "command":      # a file that was saved as it was is no question
         reject(draft, place, "ALREADY_SO", "the parameters are these already; nothing was changed.")
+
+
+def _set_limits(draft: Draft, wanted: RiskParameters, changed: tuple[str, ...], origin: str, approval_id: str | None = None) -> None:
+    """The parameters move on; what else stands beside them stays."""
+    state = draft.state
+    draft.tell(LimitsSet, version=state.version + 1, parameters=wanted, changed=changed, origin=origin, approval_id=approval_id, pace=state.pace,
+               simulated_account=state.simulated_account, environment=state.environment)
 
 
 def ask_approval(draft: Draft, what: str, changes: tuple[tuple[str, str], ...], summary: str) -> None:
@@ -124,8 +130,7 @@ def approve(draft: Draft, place: Admitted | None, given: ApprovalGiven) -> None:
                    message=f"{given.approval_id!r} waits for no approval, or not any more. Waiting: {known}.")
     elif waiting.what == "limits":
         wanted = parameters.put(state.parameters, waiting.changes)
-        draft.tell(LimitsSet, version=state.version + 1, parameters=wanted, changed=parameters.changed(state.parameters, wanted), origin="approval",
-                   approval_id=given.approval_id, pace=state.pace, simulated_account=state.simulated_account)
+        _set_limits(draft, wanted, parameters.changed(state.parameters, wanted), "approval", given.approval_id)
     elif waiting.what == "resume":
         draft.tell(AccountResumed, approval_id=given.approval_id, was=dict(waiting.changes).get("was", ""), actor=given.actor)
         draft.alert("EMERGENCY_STOP", "cleared", f"resumed by {given.actor}")
@@ -134,7 +139,7 @@ def approve(draft: Draft, place: Admitted | None, given: ApprovalGiven) -> None:
 
 
 def control(draft: Draft, place: Admitted | None, asked: CycleControlRequested | ModeChangeRequested) -> None:
-    """Start, stop, pause, resume, or who acts on signals."""
+    """Start, stop, pause, resume, or who acts on signals. That the system trades real money by itself waits for an approval on the host."""
     if isinstance(asked, ModeChangeRequested) and asked.mode == "simulation" and not draft.state.simulated_account:
         if asked.id not in draft.state.answered:
             reject(draft, place, *no_simulation(draft.state.name))
@@ -142,6 +147,9 @@ def control(draft: Draft, place: Admitted | None, asked: CycleControlRequested |
     answer = cycle.control(draft.state.cycle, draft.about, asked, draft.now)
     if isinstance(answer, cycle.Refusal):
         reject(draft, place, answer.code, answer.message)
+    elif isinstance(asked, ModeChangeRequested) and asked.mode == "autonomous" and draft.state.environment == "live":
+        if answer and asked.id not in draft.state.answered:
+            ask_approval(draft, "mode", (("mode", asked.mode),), f"mode {draft.state.cycle.mode} -> {asked.mode}: signals become orders on a live account")
     else:
         for event in answer:
             draft.say(event)

@@ -15,7 +15,7 @@ import httpx
 
 from schemas import codec
 from schemas.envelope import Event
-from schemas.risk import RiskParameters
+from schemas.risk import Environment, RiskParameters
 from schemas.topics import BROKER, COMMANDS, TRADING
 from streams.lease import AdvisoryLock
 from streams.log import Appended, EventLog, LogUnavailable, Message, Refused
@@ -25,6 +25,7 @@ from streams.role import Role
 from streams.trading.account import Account
 from streams.trading.broker import Broker
 from streams.trading.clock import MarketClock
+from streams.trading.guard import environment
 from streams.trading.panic_import import import_journals
 from streams.witness import check_whole
 from streams.writer import LogRefused
@@ -58,6 +59,7 @@ class Surroundings:
     parameters: Callable[[], RiskParameters]                    # of an account that has none yet
     chores: tuple[Chore, ...] = ()                              # beside the actor, for as long as the lease is held
     simulated: str | None = None                                # the account that takes what this one simulates
+    environment: Environment = "exchange"                       # whose money it is
 
 
 class Present:
@@ -89,7 +91,7 @@ def surroundings(role: Role, log: EventLog, broker: Broker, present: Present, si
 
     async def panics(_: Callable[[], Account]) -> None:
         while True:
-            await import_journals(home, account, publish)
+            await import_journals(home, account, publish, lambda words: role.log.warning("panic journal", reason=words))
             await asyncio.sleep(PANICS)
 
     async def parameters(state: Callable[[], Account]) -> None:
@@ -100,7 +102,7 @@ def surroundings(role: Role, log: EventLog, broker: Broker, present: Present, si
         log, lock=lambda: AdvisoryLock(url, f"{TRADING.name}/{account}"),
         witness=lambda: check_whole(log, url, (TRADING.name, BROKER.name, COMMANDS.name)), broker=broker,
         clock=lambda known: _clock(role, known, present), wall=wall, parameters=lambda: _first_parameters(role, home),
-        chores=(parameters, panics), simulated=simulated)
+        chores=(parameters, panics), simulated=simulated, environment=environment(role.settings))
 
 
 def _first_parameters(role: Role, home: Path) -> RiskParameters:

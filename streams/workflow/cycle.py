@@ -116,7 +116,8 @@ def _answered(cycle: Cycle, event: CyclePaused | CycleResumed | CycleStopped | C
 # planning
 
 def wants_calendar(cycle: Cycle) -> bool:
-    """Whether a calendar would be of use now: the account asks the broker for one at its start and when a day is done."""
+    """Whether a calendar would be of use now: the account asks the broker for one at its start, when a day is done, and at each look at the broker's
+    lists while it has no day ahead."""
     return cycle.over
 
 
