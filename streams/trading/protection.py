@@ -194,6 +194,7 @@ def protect(draft: Draft, fired: TimerFired) -> None:
         draft.alert("POSITION_NAKED", "warning", f"{symbol}: {missing:f} shares without a stop; the rest of the entry is being cancelled", symbol, missing)
         draft.wake("protect", SOON, about=symbol)
     elif _being_freed(draft.state, symbol):
+        draft.alert("POSITION_NAKED", "warning", f"{symbol}: {missing:f} shares without a stop; the order that holds them is being cancelled", symbol, missing)
         draft.wake("protect", SOON, about=symbol)
     elif (entry := _without_legs(draft.state, symbol)) is not None:
         draft.wake("reconcile", timedelta(0), about=str(entry.order_id))    # the broker's lists show the legs whose making was not told to us

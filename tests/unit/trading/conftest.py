@@ -1,14 +1,12 @@
 """The vocabulary of the account's tests: an account with a past, what people ask, and what the broker says, in the broker's own shapes."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
-
-import pytest
 
 from schemas.analysis import SignalRaised
 from schemas.broker import EVENTS as BROKER_EVENTS
@@ -259,11 +257,6 @@ def holding(**more: Any) -> Story:
     for leg in story.state.legs(story.order.order_id):
         story.frame(leg, "new")
     return story
-
-
-@pytest.fixture
-def given() -> Callable[..., Story]:
-    return Story
 
 
 def unready(story: Story) -> Story:

@@ -1,6 +1,7 @@
 """What the account promises about its day: flat when its phase says so, the figures told, the state sealed as the last word, and limits that flatten."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -172,8 +173,7 @@ def test_a_loss_that_is_realised_by_the_stop_counts_like_one_that_is_open():
 def test_a_sector_alarm_is_not_cleared_because_a_fill_named_no_sector():
     story = holding()
     sector = SectorAssigned.new(source="/test", subject="AAPL", time=NOON, sector="Technology")
-    story.state = story.state.__class__(**{name: getattr(story.state, name) for name in story.state.__slots__}
-                                        | {"parameters": story.state.parameters.model_copy(update={"sector_share": Decimal("0.005")})})
+    story.state = replace(story.state, parameters=story.state.parameters.model_copy(update={"sector_share": Decimal("0.005")}))
     story.later(60).hear(minute(story), None, "100", sector)
     assert "SECTOR_SHARE/Technology" in story.state.alarms
     story.frame(story.the("stop"), "partially_filled", "1", "98")

@@ -233,7 +233,8 @@ def test_an_orphan_is_ended_after_the_broker_had_its_time():
 def test_no_stop_is_placed_on_shares_that_are_being_freed_for_an_exit():
     story = holding()
     story.hear(request("sell", "6", key="out"))
-    assert sent(story.wake("protect")) == []
+    waited = story.wake("protect")
+    assert (sent(waited), only(waited, RiskAlerted).code) == ([], "POSITION_NAKED")
     assert sent(freed(story)) == [("exit", Decimal(6))]
     assert sent(story.wake("protect")) == [("stop", Decimal(4))]
 

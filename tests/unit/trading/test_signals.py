@@ -1,5 +1,6 @@
 """What the account promises about signals of strategies: who acts on them, how many shares, and that a simulation buys nothing here."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -109,8 +110,7 @@ def test_the_handed_over_intent_has_the_same_id_however_often_it_is_decided():
 
 def test_what_is_really_held_can_always_be_sold():
     story = holding()
-    story.state = story.state.__class__(**{name: getattr(story.state, name) for name in story.state.__slots__}
-                                        | {"cycle": Story(mode="simulation").state.cycle})
+    story.state = replace(story.state, cycle=replace(story.state.cycle, mode="simulation"))
     assert kinds(story.hear(request("sell", "10", key="out")))[0] == "order.approved"
 
 
