@@ -38,6 +38,9 @@ chaos: $(READY) ## kill, freeze and cut off the running system at every named po
 bench: $(READY) ## measure; writes build/bench/foundation.json
 	@$(BIN)/python -m tests.bench.foundation
 
+bench-trading: $(READY) ## measure the trading path: signal to acceptance, recovery; writes build/bench/trading.json
+	@$(BIN)/python -m tests.bench.trading
+
 publish: $(READY)  ## write the JSON Schemas and topic pages anew
 	@$(BIN)/python -m schemas.publish
 
