@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from schemas.risk import Environment, RiskParameters
 from schemas.trading import Purpose
 from streams.risk.book import Book, ClosedTrade, Facts, Pending, Position
-from streams.trading.order import Order
+from streams.trading.order import OPEN, Order
 from streams.workflow.cycle import Cycle, entries_closed
 
 ZERO = Decimal(0)
@@ -98,6 +99,29 @@ class Waiting:
     expires: datetime
 
 
+class Index(NamedTuple):
+    """Views of a mapping of orders, each in its order."""
+
+    orders: Mapping[UUID, Order]
+    open: tuple[Order, ...]
+    legs: Mapping[UUID, tuple[Order, ...]]      # by parent
+
+
+_newest = Index({}, (), {})
+
+
+def _index(orders: Mapping[UUID, Order]) -> Index:
+    """Of the newest mapping the views are remembered: it is never changed in place, and one decision asks dozens of times."""
+    global _newest
+    if _newest.orders is not orders:
+        legs: dict[UUID, tuple[Order, ...]] = {}
+        for order in orders.values():
+            if order.parent_id is not None:
+                legs[order.parent_id] = (*legs.get(order.parent_id, ()), order)
+        _newest = Index(orders, tuple(order for order in orders.values() if order.state in OPEN), legs)
+    return _newest
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """One account, folded."""
@@ -125,7 +149,7 @@ class Account:
     day: Day = Day()
     trades: tuple[ClosedTrade, ...] = ()                            # the newest TRADES
     cycle: Cycle = field(default_factory=Cycle)
-    differences: Mapping[str, tuple[Decimal, Decimal, int]] = field(default_factory=dict)   # symbol -> ours, theirs, looks
+    differences: Mapping[str, tuple[Decimal, Decimal, int, datetime]] = field(default_factory=dict)     # symbol -> ours, theirs, looks, when last counted
     alarms: Mapping[str, str] = field(default_factory=dict)         # "code/subject" -> level that stands
     approvals: Mapping[str, Waiting] = field(default_factory=dict)
     handovers: Mapping[UUID, tuple[str, datetime]] = field(default_factory=dict)    # simulated intent -> request and when; a crash may have come before it left
@@ -136,7 +160,7 @@ class Account:
 
     @property
     def open_orders(self) -> tuple[Order, ...]:
-        return tuple(order for order in self.orders.values() if order.is_open)
+        return _index(self.orders).open
 
     def by_client_id(self, client_order_id: str) -> Order | None:
         return next((order for order in self.orders.values() if order.client_order_id == client_order_id), None) if client_order_id else None
@@ -146,14 +170,14 @@ class Account:
         if not broker_order_id:
             return None
         return next((order for order in self.orders.values()
-                     if order.broker_order_id == broker_order_id or order.earlier(broker_order_id) is not None), None)
+                     if order.broker_order_id == broker_order_id or (order.former and order.earlier(broker_order_id) is not None)), None)
 
     def legs(self, parent_id: UUID) -> tuple[Order, ...]:
-        return tuple(order for order in self.orders.values() if order.parent_id == parent_id)
+        return _index(self.orders).legs.get(parent_id, ())
 
     def of(self, symbol: str, *roles: str) -> Iterator[Order]:
         """Open orders in a symbol that do this for the position."""
-        return (order for order in self.orders.values() if order.symbol == symbol and order.is_open and order.role in roles)
+        return (order for order in self.open_orders if order.symbol == symbol and order.role in roles)
 
     def parent(self, leg: Order) -> Order | None:
         return self.orders.get(leg.parent_id) if leg.parent_id else None
