@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from deploy.embedded.lockstep import Progress
-from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed
+from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed, CalendarRead
 from schemas.commands import TradeRequested
+from schemas.cycle import PhaseEntered
 from schemas.envelope import Event
 from schemas.market import MinuteSealed
 from schemas.topics import BROKER, CLOCK, COMMANDS, TRADING
@@ -20,11 +21,15 @@ ORDER = UUID(int=7)
 
 
 class Log:
-    """Shows a Progress events at growing offsets."""
+    """Shows a Progress events at growing offsets, from the calendar on that every start asks for."""
 
     def __init__(self) -> None:
         self.progress = Progress()
         self._ends: dict[str, int] = {}
+        self.calendar(1)
+
+    def calendar(self, number: int) -> None:
+        self.admitted(BROKER.name, self.add(BROKER.name, CalendarRead, tenure=1, number=number, body="[]"))
 
     def add(self, topic: str, kind: type[Event] | None, epoch: int | None = None, **data: Any) -> int:
         offset = self._ends[topic] = self._ends.get(topic, -1) + 1
@@ -78,6 +83,16 @@ def test_a_minute_waits_for_the_brokers_answer_to_every_order():
     log.submitted()
     assert "1 order(s) without an answer" in log.progress.missing(M1)
     log.add(TRADING.name, OrderAccepted, order_id=ORDER, client_order_id="c", broker_order_id="b", broker_status="new")
+    assert log.progress.missing(M1) == ""
+
+
+def test_a_day_that_is_done_waits_for_the_calendar_of_the_next_days_and_one_more_than_that_holds_up_nothing():
+    log = settled()
+    log.add(TRADING.name, PhaseEntered, session=M1.date(), phase="done", previous="reporting", number=7, due=M1, late_seconds=0, reason="on time")
+    assert "calendar" in log.progress.missing(M1)
+    log.calendar(2)
+    assert log.progress.missing(M1) == ""
+    log.calendar(3)             # the account asks again while no session is planned
     assert log.progress.missing(M1) == ""
 
 
