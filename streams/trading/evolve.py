@@ -271,7 +271,11 @@ def _reconciled(state: Account, event: AccountReconciled) -> Account:
     """While shares differ the broker's cash may hold fills that are not booked yet: they would count twice."""
     agreed = not event.differences or not state.funds.known
     funds = Funds(True, event.cash, event.buying_power, event.last_equity) if agreed else state.funds
-    seen = {one.symbol: (one.ours, one.theirs, one.looks) for one in event.differences}
+    seen: dict[str, tuple[Decimal, Decimal, int, datetime]] = {}
+    for one in event.differences:
+        before = state.differences.get(one.symbol)
+        counted = before[3] if before and before[:3] == (one.ours, one.theirs, one.looks) else event.time
+        seen[one.symbol] = one.ours, one.theirs, one.looks, counted
     return replace(state, funds=funds, differences=seen)
 
 

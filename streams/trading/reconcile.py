@@ -20,6 +20,7 @@ from streams.trading.order import Order
 
 EVERY = timedelta(seconds=60)           # of market time, between two looks at the broker's lists while the day is on
 AT_NIGHT = timedelta(hours=1)           # and while it is not
+SETTLE = timedelta(seconds=2)           # between two looks that count as two
 LOOKS = 2                               # snapshots that must agree before the books follow the broker
 PENNY = Decimal("1.00")                 # USD of cash that may differ before it is worth an event
 SELFTEST = "selftest-"                  # how client ids of `catalyst selftest` begin: its orders are followed too, but are no reason to wake anybody
@@ -159,13 +160,14 @@ def _parent_of(state: Account, said: BrokerOrder) -> Order | None:
 
 
 def _differences(state: Account, lists: Lists) -> tuple[Difference, ...]:
-    """Where broker and log hold different shares, with how many looks in a row showed just this."""
+    """Where broker and log hold different shares, with how many looks in a row, a settling time apart, showed just this."""
     found = []
     for symbol in sorted(lists.shares.keys() | state.holdings.keys()):
         ours, theirs = state.held(symbol), lists.shares[symbol].quantity if symbol in lists.shares else ZERO
         if ours != theirs:
             seen = state.differences.get(symbol)
-            found.append(Difference(symbol=symbol, ours=ours, theirs=theirs, looks=seen[2] + 1 if seen and seen[:2] == (ours, theirs) else 1))
+            looks = seen[2] + (state.at() - seen[3] >= SETTLE) if seen and seen[:2] == (ours, theirs) else 1
+            found.append(Difference(symbol=symbol, ours=ours, theirs=theirs, looks=looks))
     return tuple(found)
 
 

@@ -37,6 +37,13 @@ def test_one_look_never_moves_the_books_and_two_that_agree_do():
     assert "breach" in [event.level for event in second if isinstance(event, RiskAlerted) and event.code == "DIFFERENCE"]
 
 
+def test_two_looks_in_one_breath_are_one():
+    story = Story()
+    look(story, AAPL, number=1)
+    look(story, AAPL, number=2, reason="reconnect")
+    assert (story.state.differences["AAPL"][2], story.held()) == (1, 0)
+
+
 def test_two_looks_that_differ_from_each_other_count_as_first_ones():
     story = Story()
     look(story, AAPL, number=1)
