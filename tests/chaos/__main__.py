@@ -5,6 +5,7 @@ Exit 0 when every promise held and every fault struck, 1 with card, seed and sto
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deploy.embedded import CannotStart
 from tests.chaos.cards import CARDS, NAMED, Card
 from tests.chaos.invariants import INVARIANTS, breaches
 from tests.chaos.run import Run
@@ -41,29 +43,31 @@ async def play(stage: Stage, card: Card, seed: int) -> tuple[Run, list[str]]:
         found = [f"{type(error).__name__} in {where.name}, line {where.lineno}: {error}"]
     finally:
         await run.end()
-        await mend(stage)
     return run, found
 
 
-async def mend(stage: Stage) -> None:
-    """Every shared part runs and every line is whole."""
-    for proxy in stage.proxies.values():
-        proxy.heal()
-    await asyncio.gather(stage.kafka.start(), stage.postgres.start())
-    for name in ("exchange", "market", "projector"):
-        if name not in stage.processes or stage.processes[name].returncode is not None:
-            stage.up(name)
-    await asyncio.gather(*(stage.until_ready(name) for name in ("exchange", "market", "projector")))
+async def mended(stage: Stage, found: list[str]) -> bool:
+    """Whether every shared part came back by itself or with a start, so that the next run finds a whole stage."""
+    try:
+        await stage.mend()
+    except (AssertionError, CannotStart) as stuck:
+        found.append(f"does not come back: {stuck}")
+        return False
+    return True
 
 
 async def all_runs(home: Path, dealt: Sequence[tuple[Card, int]], say: Callable[[str], None] = print) -> int:
     """How many promises were broken."""
-    stage, violations, faults, began = Stage(home), 0, 0, time.monotonic()
+    stage, violations, faults, began = Stage(home / "1"), 0, 0, time.monotonic()
     try:
         await stage.start()
         for number, (card, seed) in enumerate(dealt, 1):
             since = time.monotonic()
             run, found = await play(stage, card, seed)
+            if not await mended(stage, found):
+                await stage.stop()
+                stage = Stage(home / str(number + 1))
+                await stage.start()
             faults += run.faults
             violations += len(found)
             say(f"{number:3} {'ok  ' if not found else 'FAIL'} {time.monotonic() - since:5.1f} s  {card.name}  [{run}]")
@@ -92,6 +96,7 @@ def main() -> int:
         for card in NAMED.values():
             print(f"{card.name}: {card.then}")
         return 0
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)       # that the log is away is what we do to it
     dealt = deal(given.runs, given.seed, given.card)
     if given.keep:
         return int(asyncio.run(all_runs(given.keep, dealt, _say)) > 0)

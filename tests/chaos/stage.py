@@ -33,6 +33,7 @@ FULL = 390              # minutes of a session
 DAYS = 12
 PATIENCE = 45.0         # seconds that anything may take before the run fails
 BASE = Decimal(100)
+SHARED = ("exchange", "market", "projector")
 # USD around BASE at the end of each minute of a slot; the last value goes on.
 SCENES: Mapping[str, tuple[str, ...]] = {
     "CALM": ("0",),
@@ -45,10 +46,13 @@ SCENES: Mapping[str, tuple[str, ...]] = {
 class ProxiedKafka(EmbeddedKafka):
     """A second listener, which tells its clients to come through the proxy."""
 
+    behind = proxy = 0
+
     def claim(self) -> None:
         super().claim()
-        chosen = ports(self.home, ("kafka behind", "kafka proxy"), self._say)
-        self.behind, self.proxy = chosen["kafka behind"], chosen["kafka proxy"]
+        if not self.behind:             # once: later the proxy itself is there
+            chosen = ports(self.home, ("kafka behind", "kafka proxy"), self._say)
+            self.behind, self.proxy = chosen["kafka behind"], chosen["kafka proxy"]
 
     def _settings(self) -> dict[str, str]:
         own = super()._settings()
@@ -86,9 +90,7 @@ class Stage:
         self.log = KafkaLog(self.kafka.bootstrap, client_id="chaos")
         await self.log.start()
         self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._ports['exchange']}", trust_env=False, timeout=10)
-        for name in ("exchange", "market", "projector"):
-            self.up(name)
-        await asyncio.gather(*(self.until_ready(name) for name in ("exchange", "market", "projector")))
+        await self.mend()
 
     async def stop(self) -> None:
         for proxy in self.proxies.values():
@@ -131,6 +133,16 @@ class Stage:
             await self.postgres.kill()
         elif (process := self.processes.pop(name, None)) is not None:
             await process.kill()
+
+    async def mend(self) -> None:
+        """Every shared part runs and every line is whole."""
+        for proxy in self.proxies.values():
+            proxy.heal()
+        await asyncio.gather(self.kafka.start(), self.postgres.start())
+        for name in SHARED:
+            if name not in self.processes or self.processes[name].returncode is not None:
+                self.up(name)
+        await asyncio.gather(*(self.until_ready(name) for name in SHARED))
 
     async def until_ready(self, name: str) -> None:
         port = self._ports["exchange"] if name == "exchange" else self._ports[f"{name} health"]

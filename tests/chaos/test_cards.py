@@ -21,6 +21,7 @@ async def test_an_order_survives_its_crash_points_on_real_processes(tmp_path: Pa
         for number, name in enumerate(ALWAYS, 1):
             run, found = await play(stage, NAMED[name], number)
             assert (found, run.faults > 0) == ([], True), f"{name}: {run}"
+            await stage.mend()
         code, said = await stage.command("verify")
         assert code == 0, said
     finally:
