@@ -160,7 +160,7 @@ class Brokerage:
 
 
 def _cares(order: Order) -> bool:
-    """A stop that is awake (behind a target it is listed as held all the same), or an exit, also one that waits for its price; a target alone protects nothing."""
+    """A stop that is awake (behind a target it is listed as held all the same), or an exit, waiting for its price or not; no target alone."""
     return order.side == "sell" and order.awake and (order.stop_price is not None or order.parent_id is None)
 
 
