@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 UP := $(if $(FEED),--feed "$(FEED)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(ORDERS),--orders "$(ORDERS)") $(if $(SIMULATION),--simulation)
 
-.PHONY: help up down status test lint acceptance bench lock publish clean
+.PHONY: help up down status test simulate lint acceptance bench lock publish clean
 .DEFAULT_GOAL := help
 
 help:           ## this list
@@ -23,6 +23,9 @@ status: $(READY)
 
 test: lint      ## every test there is; CATALYST_TEST_DATA=folder adds those on real data
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
+
+simulate: $(READY)  ## RUNS seeded histories of the trading path from SEED on, every fault there is; 10,000 by default
+	@$(BIN)/python -m tests.simulation --runs $(or $(RUNS),10000) --seed $(or $(SEED),1)
 
 lint: $(READY)  ## style, types, import directions
 	@$(BIN)/ruff check .
