@@ -106,25 +106,25 @@ class Stack:
         message, self._clock = self._clock.stamp(seal, recordedtime=self.minute, runid="test")
         await self.put(CLOCK.name, message)
 
-    async def ask(self, key: str, quantity: str = "10", side: str = "buy", symbol: str = "AAPL") -> TradeRequested:
+    async def ask(self, key: str, quantity: str = "10", side: str = "buy", symbol: str = "AAPL", account: str = "paper") -> TradeRequested:
         at = self.minute or OPEN
-        wish = TradeRequested.new(source="/test", subject="paper", time=at, symbol=symbol, side=side, quantity=quantity, idempotency_key=key,
+        wish = TradeRequested.new(source="/test", subject=account, time=at, symbol=symbol, side=side, quantity=quantity, idempotency_key=key,
                                   actor="test", reason="a test", expires=at + timedelta(seconds=60))
-        await self.put(COMMANDS.name, Message("paper", codec.encode(wish)))
+        await self.put(COMMANDS.name, Message(account, codec.encode(wish)))
         return wish
 
     async def put(self, topic: str, message: Message) -> None:
         assert isinstance(await self.log.append(topic, [message]), Appended)
 
-    async def until(self, *kinds: str, count: int = 1, topic: str = TRADING.name) -> Sequence[Event]:
+    async def until(self, *kinds: str, count: int = 1, topic: str = TRADING.name, account: str = "paper") -> Sequence[Event]:
         """Everything of the account on the topic from its beginning until `count` events of each kind are there."""
         seen: list[Event] = []
-        where = TopicPartition(topic, self.log.partition_of(topic, "paper"))
+        where = TopicPartition(topic, self.log.partition_of(topic, account))
         try:
             async with asyncio.timeout(90):
                 async for batch in self.log.read({where: 0}):
                     for record in batch:
-                        if record.key == "paper":
+                        if record.key == account:
                             seen.append(codec.decode(record.value))
                     if all(sum(event.type == f"{kind}.v1" for event in seen) >= count for kind in kinds):
                         return seen
