@@ -100,9 +100,10 @@ async def with_parameters(log: EventLog, account: str, changes: Sequence[Pair], 
 
 ACCOUNT = click.option("--account", help="The account.  [default: CATALYST_ACCOUNT]")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+DAY = click.DateTime(["%Y-%m-%d"])
 STRETCH = (
-    click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First session to look at; folding begins at the seal before it."),
-    click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last session to look at."),
+    click.option("--from", "first", type=DAY, metavar="YYYY-MM-DD", help="First session to look at; folding begins at the seal before it."),
+    click.option("--to", "last", type=DAY, metavar="YYYY-MM-DD", help="Last session to look at."),
     click.option("--since-seal", is_flag=True, help="Only what came after the newest seal: quick, but it rests on that seal (`catalyst audit seals`)."))
 
 

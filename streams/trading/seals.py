@@ -68,7 +68,7 @@ def _judged(found: Seals, offset: int, event: AccountSealed, state: Account) -> 
     except (seal.SealBroken, ValueError) as broken:
         found.broken.append(Broken(event.session, offset, (("digest", event.digest, str(broken)[:SHOWN]),)))
         return state
-    if differing := _differing(event.state, seal.write(state)):
+    if differing := _differing(seal.write(sealed), seal.write(state)):      # as this release reads it: an older one may not know a field yet
         found.broken.append(Broken(event.session, offset, differing))
     else:
         found.proven += 1

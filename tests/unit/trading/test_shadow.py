@@ -133,6 +133,13 @@ async def test_a_seal_whose_state_is_not_what_its_digest_says_is_named_and_not_b
     assert (await replay(log, "paper", Stretch(THIRD))).turns == third
 
 
+async def test_a_seal_from_before_a_field_was_known_is_compared_as_it_is_read_now(recorded):
+    older = json.loads((await seals_of(recorded.log, "paper"))[1].event.state)
+    del older["environment"]
+    state = json.dumps(older)
+    assert (await seals.check(await resealed(recorded, state=state, digest=seal.digest(state)), "paper")).proven == 3
+
+
 async def test_a_seal_of_another_release_is_not_compared(recorded):
     found = await seals.check(await resealed(recorded, release="0.0"), "paper")
     assert (found.other, found.proven, found.broken) == (["0.0"], 2, [])
