@@ -162,6 +162,7 @@ class RoleStatus(Answer):
 
 class AccountStatus(Answer):
     account: str
+    simulated: bool | None = Field(None, description="nothing of this account is real")
     state: str
     mode: str
     paused: bool

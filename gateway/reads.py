@@ -31,6 +31,7 @@ OLD_KEY_S = 1.0
 ENDS_S = 2.0
 STATES = {"open": OPEN_STATES, **{state: (state,) for state in get_args(OrderState) if state not in ("asked", "unconfirmed", "simulated")}}
 StateFilter = Literal["open", "filled", "unknown", "working", "denied", "rejected", "cancelled", "expired", "withdrawn"]
+SIMULATED = "-sim"  # how the name of a simulated account ends, and of no other
 FAILED = 5          # failures that the status tells of; get_risk_status has more
 
 
@@ -151,7 +152,8 @@ class Reads:
             *(f"order {row.order_id} in {row.symbol} is {row.kind}: see get_orders" for row in failed),
             *(f"{row.what} waits for approval {row.approval_id}: a person types `catalyst approve {row.approval_id}` on the host"
               for row in await self._queries.approvals(account)),
-            *(f"the interface {row.api} is {row.state} after {row.failures} failures" for row in await self._queries.breakers(account)
+            *(f"the interface {row.api} is {row.state} after {row.failures} failures; until it answers, `catalyst mode simulation --account {account}` (or "
+              "control_trading simulation) lets entries go to a simulated account, where there is one" for row in await self._queries.breakers(account)
               if row.state != "closed"),
         ]
 
@@ -199,7 +201,8 @@ class Reads:
 
 
 def _account(row: Account) -> answers.AccountStatus:
-    return answers.AccountStatus(account=row.account, state=row.state, mode=row.mode, paused=row.paused, stopped=row.stopped, code=row.code,
+    return answers.AccountStatus(account=row.account, simulated=row.account.endswith(SIMULATED) or None, state=row.state, mode=row.mode,
+                                 paused=row.paused, stopped=row.stopped, code=row.code,
                                  message=clean(row.message) if row.message else None, differences=[clean(text) for text in row.differences] or None)
 
 
