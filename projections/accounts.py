@@ -193,7 +193,7 @@ def account_after(row: Account | None, event: Any) -> Account:
     return row
 
 
-def approval_after(row: Approval | None, event: ApprovalRequested | ApprovalRefused | LimitsSet | AccountResumed) -> Approval:
+def approval_after(row: Approval | None, event: ApprovalRequested | ApprovalRefused | LimitsSet | AccountResumed | ModeSet) -> Approval:
     """Something waits for a person on the host, and what came of it. A refusal of one that never waited is a row too: somebody tried."""
     row = row or Approval(event.subject, event.approval_id or "", None, None, "[]", "refused", None, None, None, None, None)
     match event:

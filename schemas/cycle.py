@@ -95,6 +95,7 @@ class ModeSet(Event, type="mode.set.v1", identity=("subject", "command_id")):
     previous: Mode
     actor: str
     reason: str
+    approval_id: str | None = None      # the approval that let it pass, on an account with real money
 
 
 class SimulationOffered(Event, type="simulation.offered.v1", identity=("subject", "number")):

@@ -135,7 +135,8 @@ def approve(draft: Draft, place: Admitted | None, given: ApprovalGiven) -> None:
         draft.tell(AccountResumed, approval_id=given.approval_id, was=dict(waiting.changes).get("was", ""), actor=given.actor)
         draft.alert("EMERGENCY_STOP", "cleared", f"resumed by {given.actor}")
     else:
-        draft.tell(ModeSet, command_id=given.id, mode=dict(waiting.changes)["mode"], previous=state.cycle.mode, actor=given.actor, reason="approved")
+        draft.tell(ModeSet, command_id=given.id, mode=dict(waiting.changes)["mode"], previous=state.cycle.mode, actor=given.actor, reason="approved",
+                   approval_id=given.approval_id)
 
 
 def control(draft: Draft, place: Admitted | None, asked: CycleControlRequested | ModeChangeRequested) -> None:
