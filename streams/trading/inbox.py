@@ -17,7 +17,10 @@ from streams.trading.decide import Illegible, Input
 
 TYPE = b'"type":"'
 STREAMS = (BARS.name, REFERENCE.name)       # kept by symbol; everything else is handed over record by record
-REACH = 200_000         # bars per partition read back at start to know every symbol's last one; about two days of a full market
+# Records per partition read back at start, to know what was last said of every symbol. Of bars twenty minutes of a full market, and weeks of a small one:
+# an older price is too old to trade on, and two days of a full market would keep a restarted account from its work for seconds.
+REACH = {BARS.name: 20_000, REFERENCE.name: 200_000}
+SLICE = 500             # records taken before others have their turn: a whole market's minute at once would hold up an order for 50 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Inbox:
         """Where to read on: behind what the account admitted; bars and reference a bounded way back. Raises LogUnavailable."""
         begins = await self.log.begins([COMMANDS.name, CLOCK.name, SIGNALS.name, *STREAMS])
         ends = await self.log.ends(STREAMS)
-        starts = Offsets({where: max(begin, ends[where] - REACH) for where, begin in begins.items() if where.topic in STREAMS})
+        starts = Offsets({where: max(begin, ends[where] - REACH[where.topic]) for where, begin in begins.items() if where.topic in STREAMS})
         self._ahead = {where: end for where, end in ends.items() if starts[where] < end}
         self.latest.complete = not self._ahead
         own = [TopicPartition(topic, self.log.partition_of(topic, key)) for topic, key in ((COMMANDS.name, self.account), (CLOCK.name, self.feed))]
@@ -102,7 +105,7 @@ class Inbox:
 
     async def run(self, starts: Offsets) -> None:
         """Until cancelled. Raises LogCut when the log is not what it was."""
-        async for batch in self.log.read(starts):
+        async for batch in self.log.read(starts, max_records=SLICE):
             self._measure(batch)
             for record in batch:
                 if record.topic in STREAMS:
