@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 
 from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.postgres import EmbeddedPostgres
+
+# Examples are the same in every run, and a machine that is busy is no defect.
+hypothesis.settings.register_profile("catalyst", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("catalyst")
 
 
 @pytest.fixture(scope="session")
