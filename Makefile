@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 UP := $(if $(FEED),--feed "$(FEED)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(ORDERS),--orders "$(ORDERS)") $(if $(SIMULATION),--simulation)
 
-.PHONY: help up down status test simulate lint acceptance bench lock publish clean
+.PHONY: help up down status test simulate lint acceptance five-days bench lock publish clean
 .DEFAULT_GOAL := help
 
 help:           ## this list
@@ -37,6 +37,9 @@ acceptance: $(READY) ## play the broker deck on a real paper account: CATALYST_A
 
 chaos: $(READY) ## kill, freeze and cut off the running system at every named point; RUNS=60, SEED=1, CARD=part of a name
 	@$(BIN)/python -m tests.chaos --runs $(or $(RUNS),60) --seed $(or $(SEED),1) $(if $(CARD),--card "$(CARD)")
+
+five-days: $(READY) ## five real days in autonomous mode, twice; FEED=folder of one-minute bars
+	@$(BIN)/python -m tests.e2e.five_days $(if $(FEED),--feed "$(FEED)")
 
 bench: $(READY) ## measure; writes build/bench/foundation.json
 	@$(BIN)/python -m tests.bench.foundation
