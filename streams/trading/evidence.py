@@ -238,8 +238,10 @@ def _moved(draft: Draft, order: Order, said: BrokerOrder) -> None:
     if said.updated_at is not None and order.told_at is not None and said.updated_at < order.told_at:
         return                          # an older word by a slower road
     then = STATUSES.get(said.status, "working")
-    if then == order.state or (then == "working" and order.state in ("cancelling", "replacing")) or (order.state, then) not in MOVES:
+    if then == order.state or (order.state, then) not in MOVES:
         return
+    if order.state in ("cancelling", "replacing") and then in ("working", "held", "suspended"):
+        return                          # it is as it was: what was asked may still arrive, and its answer or a look-up ends the asking
     draft.tell(OrderStatusChanged, order_id=order.order_id, number=order.statuses + 1, broker_status=said.status, state=then, told_at=said.updated_at)
 
 

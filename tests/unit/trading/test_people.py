@@ -21,7 +21,7 @@ from schemas.envelope import Event, event_id
 from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet
 from schemas.trading import AccountHalted, CommandRejected, OrderCancelling, OrderDenied, OrderReplaceRefused, OrderReplacing
 
-from .conftest import Story, answered, asks, holding, kinds, only, request, shown, submitted, wire, working
+from .conftest import Story, answered, asks, holding, kinds, only, request, shown, snapshot, submitted, wire, working
 
 
 def change(story: Story, key: str = "l1", origin: str = "command", **values: object) -> list[Event]:
@@ -109,6 +109,16 @@ def test_a_replacement_that_changes_nothing_is_none():
     move(story, "99")
     assert kinds(story.hear(answered(story, "rejected", "{}", "replace", 422, order=story.the("stop"), refusal="no_change"))) == \
         [OrderReplaceRefused.kind().removesuffix(".v1")]
+
+
+def test_a_list_that_shows_a_held_stop_as_it_was_does_not_end_its_move_the_look_up_does():
+    story = holding()
+    move(story, "99")
+    stop = story.the("stop")
+    story.hear(snapshot(story, [shown(stop, "held")], [{"symbol": "AAPL", "qty": "10", "avg_entry_price": "100"}], number=2))
+    assert story.the("stop").state == "replacing"
+    told = only(story.hear(answered(story, "found", shown(stop, "held"), "lookup", order=stop)), OrderReplaceRefused)
+    assert told.message == "the broker has the order as it was: the request did not arrive"
 
 
 def test_a_moved_stop_may_be_moved_again_and_only_up():
