@@ -94,7 +94,7 @@ async def down_meanwhile(run: Run, go: Callable[[], Awaitable[None]]) -> None:
     await run.settle()
     await run.stage.kill("trading")
     run.faults += 1
-    while run.at < 6:
+    while run.at < 5:
         await run.stage.advance()
         run.at += 1
     run.up()
@@ -258,9 +258,9 @@ async def beside(run: Run, go: Callable[[], Awaitable[None]]) -> AsyncIterator[N
 
 async def sprung(run: Run, trap: Trap) -> None:
     try:
-        await asyncio.wait_for(trap.sprung.wait(), PATIENCE / 3)
+        await asyncio.wait_for(trap.sprung.wait(), PATIENCE)
     except TimeoutError:
-        raise AssertionError(f"the message to strike at never came: {trap.says}") from None
+        raise AssertionError(f"the message to strike at never came: {trap.says}; the last: {[event.type for event in run.events[-8:]]}") from None
     run.faults += 1
 
 

@@ -32,7 +32,7 @@ class Run:
         self.ending = ending or chance.choice(ENDINGS)
         self.symbol = SYMBOL[self.ending]
         self.quantity = chance.randint(2, 40)
-        self.beside = chance.random() < 0.4 and self.symbol != "CALM"      # a second position, so that one run has two stories
+        self.beside = chance.random() < 0.5 and self.symbol != "CALM"      # a second position, so that one run has two stories
         self.enters, self.at = chance.randint(1, 3), 0
         self.progress = Progress()
         self.events: list[Event] = []           # of the account, as they came
@@ -71,7 +71,7 @@ class Run:
         await self.minute()
 
     async def hold(self) -> None:
-        while self.at < 7:
+        while self.at < 5:
             await self.minute()
 
     async def move_stop(self) -> None:
@@ -93,7 +93,7 @@ class Run:
             case "emergency":
                 await self.say(EmergencyStopRequested.new(**self._about, idempotency_key=f"{self.account}-stop"))
         await self.settle()
-        while self.at < 11:
+        while self.at < 8:
             await self.minute()
 
     async def close(self) -> None:

@@ -28,18 +28,19 @@ from deploy.embedded.stack import ask_health
 from streams.log.kafka import KafkaLog
 from tests.chaos.proxy import Proxy, http_frames, kafka_frames
 
-SLOT = 14               # minutes that a run has of the day
+SLOT = 10               # minutes that a run has of the day
 FULL = 390              # minutes of a session
+LAST = 350              # the slot that has the day's end in it: flattened at 360
 DAYS = 12
-PATIENCE = 45.0         # seconds that anything may take before the run fails
+PATIENCE = 90.0         # seconds that anything may take before the run fails
 BASE = Decimal(100)
 SHARED = ("exchange", "market", "projector")
 # USD around BASE at the end of each minute of a slot; the last value goes on.
 SCENES: Mapping[str, tuple[str, ...]] = {
     "CALM": ("0",),
-    "RISE": ("0",) * 8 + ("0.6", "1.2", "1.8"),
-    "FALL": ("0",) * 8 + ("-0.6", "-1.2", "-1.8"),
-    "DIP": ("0",) * 5 + ("-1.0", "0"),
+    "RISE": ("0",) * 5 + ("0.6", "1.2", "1.8"),
+    "FALL": ("0",) * 5 + ("-0.6", "-1.2", "-1.8"),
+    "DIP": ("0",) * 4 + ("-1.0", "0"),
 }
 
 
@@ -184,10 +185,9 @@ class Stage:
         """Go on to where the next scene begins: today, or tomorrow. The last one of a day has the close in it."""
         done = 0 if self.minute is None else self._done
         day, minute = divmod(done, FULL)
-        last = FULL // SLOT * SLOT
-        start = last if last_of_day else -(-minute // SLOT) * SLOT
-        if minute > start or (not last_of_day and start >= last):
-            day, start = day + 1, last if last_of_day else 0
+        start = LAST if last_of_day else -(-minute // SLOT) * SLOT
+        if minute > start or (not last_of_day and start >= LAST):
+            day, start = day + 1, LAST if last_of_day else 0
         if ahead := day * FULL + start - done:
             await self.advance(ahead)
 

@@ -26,7 +26,7 @@ from tests.e2e.system import System, write_feed
 
 pytestmark = pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits a process that runs")
 
-MINUTES = 120
+MINUTES = 80
 NO_FURTHER = 64 << 10       # bytes: more than any log of a process here, less than what Kafka and PostgreSQL write into
 LIVE_ON = ("market", "trading", "projector", "gateway", "exchange", "driver")
 
