@@ -18,6 +18,7 @@ from streams.log import Appended, Message
 from streams.log.kafka import KafkaLog
 
 BARS_A_MINUTE = 11_500
+PAUSE = 1.5         # seconds before the next minute's bars are made, which takes one: the signals that came with this minute's are through by then
 
 
 def minute_of_bars(end: datetime) -> list[Message]:
@@ -47,6 +48,7 @@ async def arrive(bootstrap: str, count: int) -> None:
                     told += 1
                 if told == count:
                     return
+                await asyncio.sleep(PAUSE)
                 messages = minute_of_bars(sealed.minute + timedelta(minutes=1))     # beforehand: what is measured is their arrival
     finally:
         await log.stop()
