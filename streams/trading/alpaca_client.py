@@ -13,12 +13,15 @@ from typing import Any, Literal
 
 import requests
 import urllib3
-from alpaca.common.exceptions import APIError
-from alpaca.trading.client import TradingClient
 
 from schemas.settings import Settings
 from streams.trading.guard import is_here
+from streams.trading.on_demand import on_demand
 from streams.trading.refusals import Reply
+
+with on_demand("pandas"):       # for a request that is never made here: half a second of every start, and 50 MB
+    from alpaca.common.exceptions import APIError
+    from alpaca.trading.client import TradingClient
 
 TIMEOUTS = (3.0, 10.0)          # seconds to connect, between two bytes of the answer
 PATIENCE = 30.0                 # seconds until a request is given up on whatever its thread does: a queue, or an answer a byte at a time
