@@ -14,6 +14,7 @@ from tests.chaos.stage import Stage
 ALWAYS = ("POST delivered, no answer read", "during the cancel of the bracket, not arrived", "double crash: while the lists are written down")
 
 
+@pytest.mark.timeout(600)       # half a minute on a machine that has nothing else to do
 async def test_an_order_survives_its_crash_points_on_real_processes(tmp_path: Path):
     stage = Stage(tmp_path / "home")
     try:

@@ -24,7 +24,7 @@ from schemas.topics import CLOCK
 from tests.chaos.test_kills import nothing_lost_nothing_doubled, write_orders
 from tests.e2e.system import System, write_feed
 
-pytestmark = pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits a process that runs")
+pytestmark = [pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits a process that runs"), pytest.mark.timeout(600)]
 
 MINUTES = 80
 NO_FURTHER = 64 << 10       # bytes: more than any log of a process here, less than what Kafka and PostgreSQL write into
