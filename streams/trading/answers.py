@@ -31,6 +31,8 @@ AGAIN = timedelta(seconds=2)        # until a cancellation that got no answer is
 CONFIRM = timedelta(seconds=3)      # until a cancellation that was taken is looked at, in case the stream lost its end
 # Refusals of an exit or a stop that the next moment may lift: it goes out again under the next attempt's id.
 PASSING = frozenset({"qty_held", "wash_trade", "rate_limited", "other", "hard_limit", "intent_mismatch"})
+# Refusals that no earlier sending of the same order can be the reason of: it is over, whatever went before.
+DEFINITE = frozenset({"stop_breached", "invalid_price", "not_tradable", "not_shortable", "account_blocked", "auth", "hard_limit"})
 
 
 def answered(draft: Draft, said: BrokerAnswered) -> None:
@@ -90,7 +92,7 @@ def _taken(draft: Draft, order: Order, said: BrokerAnswered) -> None:
 
 
 def _refused(draft: Draft, order: Order, said: BrokerAnswered) -> None:
-    if said.refusal == "duplicate_id" or (order.is_open and (order.sending > 1 or order.unknowns)):
+    if said.refusal == "duplicate_id" or (order.is_open and (order.sending > 1 or order.unknowns) and said.refusal not in DEFINITE):
         draft.look(order, NOW)          # an earlier sending may have landed: look it up and adopt it
         return
     if not order.in_doubt:

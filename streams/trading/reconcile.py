@@ -82,12 +82,12 @@ def reconcile(draft: Draft, snapshot: BrokerSnapshot) -> None:
         draft.alert("SNAPSHOT_UNREADABLE", "warning", str(error)[:300])
         _again(draft)
         return
-    _orders(draft, lists)
+    shown = _orders(draft, lists)
     if not draft.state.ready:
         # Everything that was on its way when the last process ended is known now or is being looked up.
         draft.tell(AccountReady, epoch=draft.state.epoch, open_orders=len(draft.state.open_orders), positions=len(draft.state.holdings),
                    differences=tuple(f"{one.symbol}: broker {one.theirs:f}, log {one.ours:f}" for one in _differences(draft.state, lists)))
-    _shares(draft, snapshot, lists)
+    _shares(draft, snapshot, lists, shown)
     _again(draft)
 
 
@@ -100,7 +100,8 @@ def again(draft: Draft, fired: TimerFired) -> None:
     """The minute's look is due; the actor reads the lists, and the next one is set when they are in."""
 
 
-def _orders(draft: Draft, lists: Lists) -> None:
+def _orders(draft: Draft, lists: Lists) -> set[str]:
+    """What the lists say of orders; and the ids that they show."""
     shown: set[str] = set()
     for said in lists.orders:
         shown |= {said.broker_order_id, *(leg.broker_order_id for leg in said.legs)}
@@ -119,6 +120,7 @@ def _orders(draft: Draft, lists: Lists) -> None:
             draft.wake("recancel", timedelta(0), order)     # a crash may have come between our word and the request
         elif order.state == "replacing":
             draft.look(order, timedelta(0))
+    return shown
 
 
 def _leg_of_the_past(draft: Draft, leg: BrokerOrder) -> None:
@@ -154,7 +156,8 @@ def _parent_of(state: Account, said: BrokerOrder) -> Order | None:
     if price is None:
         return None
     return next((order for order in reversed(tuple(state.orders.values()))
-                 if order.part == "entry" and order.sending and order.symbol == said.symbol and order.side != said.side and said.quantity <= order.quantity
+                 if order.sending and order.symbol == said.symbol and said.quantity <= order.quantity
+                 and ((order.part == "entry" and order.side != said.side) or (order.form.order_class == "oco" and order.side == said.side))
                  and price == (order.form.stop_loss if part == "stop" else order.form.take_profit)
                  and not any(leg.part == part for leg in state.legs(order.order_id))), None)
 
@@ -171,11 +174,11 @@ def _differences(state: Account, lists: Lists) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def _shares(draft: Draft, snapshot: BrokerSnapshot, lists: Lists) -> None:
+def _shares(draft: Draft, snapshot: BrokerSnapshot, lists: Lists, shown: set[str]) -> None:
     found = _differences(draft.state, lists)
-    settled = [one for one in found if one.looks >= LOOKS and not _moving(draft.state, one.symbol)]
+    settled = [one for one in found if one.looks >= LOOKS and not _moving(draft.state, one.symbol, shown)]
     funds = draft.state.funds
-    still = not any(_moving(draft.state, order.symbol) for order in draft.state.open_orders)
+    still = not any(_moving(draft.state, order.symbol, shown) for order in draft.state.open_orders)
     paid = still and abs(funds.cash - lists.account["cash"]) >= PENNY       # fees, interest, a transfer
     if not funds.known or snapshot.reason != "minute" or found or draft.state.differences or paid:
         draft.tell(
@@ -189,7 +192,9 @@ def _shares(draft: Draft, snapshot: BrokerSnapshot, lists: Lists) -> None:
         draft.alert("DIFFERENCE", "breach", f"{one.symbol}: broker {one.theirs:f}, log {one.ours:f}; adjusted", one.symbol, actual=one.theirs, limit=one.ours)
 
 
-def _moving(state: Account, symbol: str) -> bool:
-    """Whether an order in the symbol is on its way or in doubt: then a difference may be a fill we have not heard of."""
-    return any(order.symbol == symbol and order.is_open and order.state not in ("approved", "held") and order.part not in ("stop", "target")
+def _moving(state: Account, symbol: str, shown: set[str]) -> bool:
+    """Whether an order in the symbol is on its way, in doubt, or not in the lists any more: then a difference may be a fill we have not heard of."""
+    return any(order.symbol == symbol and order.is_open and order.state != "approved"
+               and (order.broker_order_id not in shown or order.state in ("cancelling", "replacing")
+                    or (order.state != "held" and order.part not in ("stop", "target")))
                for order in state.orders.values())
