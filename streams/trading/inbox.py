@@ -17,9 +17,9 @@ from streams.trading.decide import Illegible, Input
 
 TYPE = b'"type":"'
 STREAMS = (BARS.name, REFERENCE.name)       # kept by symbol; everything else is handed over record by record
-# Records per partition read back at start, to know what was last said of every symbol. Of bars twenty minutes of a full market, and weeks of a small one:
-# an older price is too old to trade on, and two days of a full market would keep a restarted account from its work for seconds.
-REACH = {BARS.name: 20_000, REFERENCE.name: 200_000}
+# Records per partition read back at start, to know what was last said of every symbol. Of bars six minutes of a full market, twice what an entry may be
+# judged at by default, and days of a small one: each further minute of a full market would keep a restarted account from its work for 30 ms.
+REACH = {BARS.name: 6_000, REFERENCE.name: 200_000}
 SLICE = 500             # records taken before others have their turn: a whole market's minute at once would hold up an order for 22 ms
 
 
