@@ -47,8 +47,9 @@ class CommandRejected(Event, type="command.rejected.v1", identity=("subject", "t
 
 # look: ask the broker about an order again · absence: a second time before believing it absent · recancel: the cancellation got no answer ·
 # expire: an approved order that still waits is too old · protect: a position may be without its stop · orphan: a protective order may protect nothing ·
-# reconcile: read the broker's lists · phase: the day goes on · resend: an exit the broker refused for now goes out again
-Purpose = Literal["look", "absence", "recancel", "expire", "protect", "orphan", "reconcile", "phase", "resend"]
+# reconcile: read the broker's lists · phase: the day goes on · resend: an exit the broker refused for now goes out again ·
+# probe: the circuit breaker lets one request through
+Purpose = Literal["look", "absence", "recancel", "expire", "protect", "orphan", "reconcile", "phase", "resend", "probe"]
 
 
 class TimerSet(Event, type="timer.set.v1", identity=("subject", "timer_id")):

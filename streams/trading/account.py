@@ -210,8 +210,13 @@ class Account:
         return sum((self.left(order) for order in self.of(symbol, "exit")), ZERO)
 
     def guarded(self, symbol: str) -> Decimal:
-        """Shares that a stop at the broker, or one on its way there, protects now."""
-        return sum((self.left(order) for order in self.of(symbol, "stop") if order.state != "cancelling" and not self.asleep(order)), ZERO)
+        """Shares that a stop at the broker, or one on its way there, protects now. The stop of an exit's OCO protects what that exit counts already."""
+        return sum((self.left(order) for order in self.of(symbol, "stop")
+                    if order.state != "cancelling" and not self.asleep(order) and not self._of_an_exit(order)), ZERO)
+
+    def _of_an_exit(self, leg: Order) -> bool:
+        parent = self.orders.get(leg.parent_id) if leg.parent_id else None
+        return parent is not None and parent.part == "exit"
 
     @property
     def exposure(self) -> Decimal:

@@ -34,7 +34,7 @@ from streams.trading.mail import Connected, Frame, Mail, Settled
 from streams.trading.story import decisions
 from streams.writer import StreamWriter
 
-TURN = 200                          # inputs handled in one batch; keeps it far below 1 MB
+TURN = 100                          # inputs handled in one batch; keeps it far below 1 MB
 WAITING = 10_000                    # log records that may wait in the mailbox
 PATIENCE = 5.0                      # seconds that requests wait for reconciliation at start, and it for the stream; then entries are denied
 REPORT = 2.0                        # seconds between two looks at our own health
@@ -76,6 +76,8 @@ class Actor:
             group.create_task(self.broker.stream(self._heard, self._connected, self._lost))
             group.create_task(self._keep_reporting())
             self.broker.on_breaker(lambda state, failures, cause: self.effects.breaker("trading", state, failures, cause))
+            if self.broker.breaker() == "closed" and any(name.startswith("BROKER_AWAY/") for name in self.state.alarms):
+                self.effects.breaker("trading", "closed", 0, "")        # it closed while nobody listened
             self.effects.calendar()
             while True:
                 mail = await self._next()
@@ -135,6 +137,9 @@ class Actor:
         said: list[Event] = []
         for item in mail:
             match item:
+                case Arrival() if isinstance(item.given, EmergencyStopRequested):
+                    self._arrived += [*self._held, item]        # what waits stands before it in the log; none of it may be passed over
+                    self._held.clear()
                 case Arrival() if _waits(item):
                     self._held.append(item)
                 case Arrival():
@@ -187,8 +192,10 @@ class Actor:
         return not self.effects.running
 
     def _ripe_frames(self) -> int:
-        """How many waiting frames may be written down: up to the first about an order whose submission is still in flight. Its answer comes first,
-        so that equal runs tell equal stories."""
+        """How many waiting frames may be written down: in lockstep up to the first about an order whose submission is still in flight. Its answer comes
+        first, so that equal runs tell equal stories; a live market's fills wait for nobody."""
+        if self.clock.pace != "lockstep":
+            return len(self._frames)
         ripe = 0
         for frame in self._frames:
             if any(client_id in frame.body for client_id in self.effects.in_flight):
@@ -204,17 +211,19 @@ class Actor:
 
     def _with_context(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """A decision leans on nothing that a restart would lose: the bars and the reference it needs are admitted right before it."""
-        complete: list[Arrival] = []
+        complete: dict[tuple[str, int, int], Arrival] = {}      # each once: what it says holds for the whole turn
         for arrival in arrivals:
+            about: set[str] = set()
             match arrival.given:
                 case TradeRequested() | StopMoveRequested():
-                    complete += self.latest.about({arrival.given.symbol, *self.state.holdings})
+                    about = {arrival.given.symbol, *self.state.holdings}
                 case SignalRaised():
-                    complete += self.latest.about({arrival.given.subject, *self.state.holdings})
-                case MinuteSealed() if self.state.holdings:
-                    complete += self.latest.about(self.state.holdings)
-            complete.append(arrival)
-        return complete
+                    about = {arrival.given.subject, *self.state.holdings}
+                case MinuteSealed():
+                    about = set(self.state.holdings)
+            for item in (*self.latest.about(about), arrival):
+                complete.setdefault((item.place.topic, item.place.partition, item.place.offset), item)
+        return list(complete.values())
 
     async def _admit(self, arrivals: Sequence[Arrival]) -> None:
         for arrival in arrivals:

@@ -27,6 +27,7 @@ from streams.trading.order import MOVES, Order
 
 NOW = timedelta(0)
 SETTLE = timedelta(seconds=2)       # between the two looks that prove an order absent
+PROBE_AFTER = timedelta(seconds=60)         # from then on the circuit breaker lets a probe through
 AGAIN = timedelta(seconds=2)        # until a cancellation that got no answer is asked again
 CONFIRM = timedelta(seconds=3)      # until a cancellation that was taken is looked at, in case the stream lost its end
 # Refusals of an exit or a stop that the next moment may lift: it goes out again under the next attempt's id.
@@ -64,6 +65,7 @@ def breaker(draft: Draft, said: BreakerChanged) -> None:
     elif said.state == "open" and f"BROKER_AWAY/{said.api}" not in draft.state.alarms:
         draft.alert("BROKER_AWAY", "breach", f"{said.api}: {said.failures} failures in a row, the last: {said.cause}. No entries until a probe succeeds; "
                     f"exits and cancellations are still tried. {_offer(draft.state)}", said.api, actual=ZERO + said.failures, action="entries closed")
+        draft.wake("probe", PROBE_AFTER, about=said.api)
         draft.tell(SimulationOffered, number=draft.state.admissions, reason=f"{said.api} does not answer: {said.cause}. {_offer(draft.state)}")
 
 
@@ -71,6 +73,11 @@ def _offer(state: Account) -> str:
     if state.simulated_account:
         return f"`catalyst mode simulation --account {state.name}` lets entries go to {state.simulated_account} meanwhile, where nothing is real."
     return "Nothing can be simulated meanwhile: there is no simulated account (`catalyst up --simulation`)."
+
+
+def probe(draft: Draft, fired: TimerFired) -> None:
+    """The breaker lets one request through by now: entries may try again, and its next word says how that went."""
+    draft.alert("BROKER_AWAY", "cleared", f"{fired.about}: one entry may try whether it answers again", fired.about)
 
 
 # -- a submission ------------------------------------------------------------------------------------------------------------------------------------

@@ -77,6 +77,9 @@ def _after(draft: Draft) -> None:
     for event in tuple(draft.events):
         if isinstance(event, PhaseEntered) and event.phase == "done":       # the last word of the answer, so that nothing is decided behind it
             state = seal.write(draft.state)
+            if len(state) > seal.LARGEST:       # a start then reads further back; a seal must never be what stops an account
+                draft.alert("SEAL_TOO_LARGE", "warning", f"the account's state has {len(state):,} characters; no seal of {event.session} was written")
+                continue
             draft.tell(AccountSealed, by=event, session=event.session, digest=seal.digest(state), state=state, release=seal.RELEASE)
 
 
@@ -119,7 +122,7 @@ def _timer(draft: Draft, place: Admitted | None, fired: TimerFired) -> None:
 # `look` and `absence` have no row: the actor asks the broker, and its answer comes back as an input.
 ORDER_TIMERS: Mapping[str, Callable[..., None]] = {"recancel": answers.recancel, "expire": answers.expire, "resend": answers.resend}
 TIMERS: Mapping[str, Callable[[Draft, TimerFired], None]] = {
-    "protect": protection.protect, "orphan": protection.orphan, "reconcile": reconcile.again, "phase": _phase}
+    "protect": protection.protect, "orphan": protection.orphan, "reconcile": reconcile.again, "phase": _phase, "probe": answers.probe}
 
 
 def _once(hears: Callable[[Draft, Admitted | None, Any], None]) -> Callable[[Draft, Admitted | None, Any], None]:

@@ -53,7 +53,8 @@ from streams.trading.order import Former, Happening, Order, move
 from streams.workflow import cycle
 
 HANDED_OVER = timedelta(minutes=15)     # a simulated intent has reached its account by then, or is too old to trade on
-REMEMBERED = timedelta(days=7)      # answered requests are kept this long to recognise a repeated key; a request expires within minutes
+REMEMBERED = timedelta(days=2)      # answered requests are kept this long to recognise a repeated key; a request expires within minutes
+END_OF_DAY = "end of day"
 TRADES = 200                        # closed trades that sizing may learn from
 CENT_OF_A_CENT = Decimal("0.00000001")      # cost is rounded here, when a part of a position is sold, as in the read model
 CURRENT = (BARS.name, REFERENCE.name)       # admitted again for each decision: what they say holds for one admission
@@ -133,6 +134,9 @@ HAPPENINGS: Mapping[type[Event], Happening] = {
 def _approved(state: Account, event: OrderApproved) -> Account:
     order = Order(event.order_id, event.command_id, event.symbol, event.side, event.quantity, event.price, event.expires, "approved",
                   part=event.part, origin=event.origin, form=event.form)
+    held = state.holdings.get(event.symbol)
+    if event.part == "stop" and held is not None and held.stop is None:
+        state = _hold(state, event.symbol, replace(held, stop=event.form.stop_price))
     return replace(_with(state, order), day=replace(state.day, approved=state.day.approved + 1))
 
 
@@ -232,7 +236,8 @@ def _fill(state: Account, event: FillRecorded) -> Account:
         after = replace(after, stop=order.form.stop_loss, risked=after.risked + event.quantity * (event.price - order.form.stop_loss))
     value = change * event.price
     funds = replace(state.funds, cash=state.funds.cash - value, buying_power=state.funds.buying_power - value)
-    day = replace(state.day, realised=state.day.realised + profit, fills=state.day.fills + 1)
+    today = profit - (before.base - after.base)         # what was open profit already when the day began is not today's
+    day = replace(state.day, realised=state.day.realised + today, fills=state.day.fills + 1)
     state = replace(state, funds=funds, day=day)
     if before.quantity and not after.quantity:
         trade = ClosedTrade(after.trip, max(after.risked, ZERO))
@@ -295,14 +300,15 @@ def _valued(state: Account, event: AccountValued) -> Account:
 def _phase(state: Account, event: PhaseEntered) -> Account:
     if state.day.session != event.session:
         state = _new_day(state, event.session)
-    flatten = "end of day" if event.phase == "flattening" else state.flatten
+    flatten = END_OF_DAY if event.phase == "flattening" else state.flatten
     return replace(state, cycle=cycle.evolve(state.cycle, event), flatten=flatten)
 
 
 def _new_day(state: Account, session: date) -> Account:
     """Yesterday's loss limit and flattening are over; open profit counts from here."""
     holdings = {symbol: replace(holding, base=holding.open_profit) for symbol, holding in state.holdings.items()}
-    return replace(state, day=Day(session=session, peak_equity=state.equity), holdings=holdings, flatten="", alarms={})
+    away = {name: level for name, level in state.alarms.items() if name.startswith("BROKER_AWAY/")}     # a night does not bring it back
+    return replace(state, day=Day(session=session, peak_equity=state.equity), holdings=holdings, flatten="", alarms=away)
 
 
 def _alerted(state: Account, event: RiskAlerted) -> Account:
@@ -316,6 +322,9 @@ def _alerted(state: Account, event: RiskAlerted) -> Account:
 
 
 def _limits(state: Account, event: LimitsSet) -> Account:
+    """An account that turns to real money begins advisory, whatever it was allowed to do with play money."""
+    if event.environment == "live" and state.environment != "live":
+        state = replace(state, cycle=replace(state.cycle, mode="advisory"))
     return replace(_answered_approval(state, event.approval_id), version=event.version, parameters=event.parameters, pace=event.pace,
                    simulated_account=event.simulated_account, environment=event.environment)
 
@@ -365,7 +374,8 @@ MEANINGS: dict[type[Event], Callable[[Account, Any], Account]] = {
     AccountReady: lambda state, event: replace(state, ready=True),
     CommandRejected: lambda state, event: replace(state, cycle=cycle.evolve(state.cycle, event)),
     AccountHalted: lambda state, event: replace(_without_resume(state), halted=event.code),
-    AccountResumed: lambda state, event: replace(_answered_approval(state, event.approval_id), halted="", emergency="", flatten=""),
+    AccountResumed: lambda state, event: replace(_answered_approval(state, event.approval_id), halted="", emergency="",
+                                                  flatten=state.flatten if state.flatten == END_OF_DAY else ""),
     EmergencyStopped: lambda state, event: replace(_without_resume(state), emergency=event.reason or "asked for"),
     PositionMarked: _marked,
     AccountValued: _valued,

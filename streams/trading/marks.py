@@ -35,7 +35,7 @@ def _alarms(draft: Draft) -> None:
     told = WATCHED if state.facts or not state.holdings else WATCHED - {"SECTOR_SHARE"}      # after a fill nobody has said what sectors there are
     watched = {name: level for name, level in state.alarms.items() if name.partition("/")[0] in told}
     still = standing(watched, book, state.parameters)
-    for name in watched.keys() - still.keys():
+    for name in sorted(watched.keys() - still.keys()):
         code, _, subject_of = name.partition("/")
         draft.alert(code, "cleared", f"{code}: below its warning again", subject_of)
     for alarm in alerts(still, book, state.parameters):

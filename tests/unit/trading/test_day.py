@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from schemas.broker import CalendarRead
@@ -178,3 +178,16 @@ def test_a_sector_alarm_is_not_cleared_because_a_fill_named_no_sector():
     assert "SECTOR_SHARE/Technology" in story.state.alarms
     story.frame(story.the("stop"), "partially_filled", "1", "98")
     assert "SECTOR_SHARE/Technology" in story.state.alarms
+
+
+def test_what_was_open_profit_over_night_is_lost_today_when_it_is_given_back():
+    story = holding()
+    story.hear(minute(story), price="130")
+    story.say(PhaseEntered, session=date(2026, 3, 3), phase="scanning", previous="done", number=9, due=story.now, late_seconds=0, reason="on time")
+    story.hear(request("sell", "10", key="out"), price="100")
+    for leg in story.state.legs(story.order.order_id):
+        if leg.is_open:
+            story.frame(leg, "canceled")
+    story.taken(story.the("exit"), legs=[])
+    story.frame(story.the("exit"), "filled", "10", "100")
+    assert story.state.day_profit == -300

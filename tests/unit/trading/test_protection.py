@@ -277,9 +277,19 @@ def test_a_sale_that_waits_for_its_price_keeps_its_stop():
     form = story.the("exit").form
     assert (form.order_class, form.take_profit, form.stop_loss) == ("oco", 104, 98)
     story.taken(story.the("exit"), legs=[wire("b-oco", "leg-oco", "AAPL", "sell", "10", "held", type="stop", stop_price=Decimal(98))])
-    assert story.state.guarded("AAPL") == 10
+    assert (uncovered(story.state, "AAPL"), story.waiting("protect")) == (0, [])
     story.frame(story.the("exit"), "partially_filled", "4", "104")
     assert (story.held(), story.waiting("orphan")) == (6, [])
+
+
+def test_the_part_that_is_not_for_sale_gets_a_stop_of_its_own():
+    story = holding()
+    story.hear(request("sell", "5", key="out", limit_price=Decimal(104)))
+    freed(story)
+    story.taken(story.the("exit"), legs=[wire("b-oco", "leg-oco", "AAPL", "sell", "5", "held", type="stop", stop_price=Decimal(98))])
+    assert uncovered(story.state, "AAPL") == 5
+    (timer,) = story.waiting("protect")
+    assert ("stop", Decimal(5)) in sent(story.fire(timer))
 
 
 def test_an_open_entry_is_given_up_when_its_symbol_is_sold():
