@@ -36,7 +36,7 @@ class System:
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *arguments: str, expect: int = 0, timeout: float = 240) -> str:
+    def run(self, *arguments: str, expect: int = 0, timeout: float = 580) -> str:
         """`catalyst …`; its output. Fails with that output when it exits otherwise than expected."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CATALYST_", "DATABASE_"))}
         if "CATALYST_CACHE" in os.environ:
@@ -65,7 +65,7 @@ class System:
     def setting(self, name: str) -> str:
         return str(json.loads((self.home / "run" / "endpoints.json").read_text())[name])
 
-    async def until(self, true: Callable[[Mapping[str, Any]], bool], what: str, seconds: float = 120) -> Mapping[str, Any]:
+    async def until(self, true: Callable[[Mapping[str, Any]], bool], what: str, seconds: float = 300) -> Mapping[str, Any]:
         """The supervisor's status as soon as it satisfies the condition."""
         status: Mapping[str, Any] = {}
         try:
@@ -121,7 +121,7 @@ class System:
         """All events of the key on the topic as soon as `count` of the kind are there."""
         seen: list[Event] = []
         try:
-            async with self.log() as log, asyncio.timeout(90):
+            async with self.log() as log, asyncio.timeout(240):
                 async for batch in log.read({TopicPartition(topic, log.partition_of(topic, key)): 0}):
                     seen += [codec.decode(record.value) for record in batch if record.key == key]
                     if sum(event.type == f"{kind}.v1" for event in seen) >= count:

@@ -56,9 +56,15 @@ def spoil(file: Path) -> None:
 
 
 @pytest.mark.skipif("CATALYST_TEST_DATA" not in os.environ, reason="CATALYST_TEST_DATA names no folder with bars1m_largecap2019")
-async def test_five_real_days_of_24_symbols_are_on_the_log_row_for_row(tmp_path):
-    feed = Path(os.environ["CATALYST_TEST_DATA"]) / "bars1m_largecap2019"
-    rows = sum(gzip.decompress(file.read_bytes()).count(b"\n") - 1 for file in feed.glob("*_1m.csv.gz"))
+@pytest.mark.timeout(600)
+async def test_two_real_days_of_24_symbols_are_on_the_log_row_for_row(tmp_path):
+    feed, rows = tmp_path / "feed", 0
+    feed.mkdir()
+    for file in (Path(os.environ["CATALYST_TEST_DATA"]) / "bars1m_largecap2019").glob("*_1m.csv.gz"):
+        head, *lines = gzip.decompress(file.read_bytes()).splitlines()
+        kept = [line for line in lines if line < b"2019-02-13"]
+        (feed / file.name).write_bytes(gzip.compress(b"\n".join([head, *kept]) + b"\n"))
+        rows += len(kept)
     system = System(tmp_path / "home")
     said = system.run("up", "--feed", str(feed), "--speed", "max", timeout=500)
     try:

@@ -121,7 +121,7 @@ class Stack:
         seen: list[Event] = []
         where = TopicPartition(topic, self.log.partition_of(topic, account))
         try:
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(240):
                 async for batch in self.log.read({where: 0}):
                     for record in batch:
                         if record.key == account:
