@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.integration.exchange.conftest import ExchangeProcess
 
 BUY = {"symbol": "AAPL", "qty": 10, "side": "buy", "type": "market", "time_in_force": "day", "client_order_id": "first"}
-LONG = 20   # real seconds; nobody waits so long
+LONG = 60   # real seconds; nobody waits so long
 
 
 async def call(method: Callable[..., Any], *arguments: object, **more: object) -> Any:
