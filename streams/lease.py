@@ -199,6 +199,7 @@ class Lease:
         self._loop = asyncio.get_running_loop()
         self._asking = asyncio.Lock()       # the session answers one question at a time
         self._confirmed = -math.inf
+        self.alone = False                  # Postgres did not confirm it the last time: the log must be asked before anything is sent
         self._lost: asyncio.Future[str] = self._loop.create_future()
         self._keeper = self._loop.create_task(self._keep(), name=f"lease {self.topic} {self.key}")
 
@@ -249,6 +250,7 @@ class Lease:
         async with self._asking:
             asked = self._loop.time()
             answer, looked = await asyncio.gather(self._lock.ask(), self._look())
+        self.alone = answer != "ours"
         if not looked:
             return False            # nothing can be written now anyway; the lease may still be ours when the log is back
         newest = self._stream.holder

@@ -60,7 +60,13 @@ class StreamWriter:
                     await asyncio.sleep(RETRY)
 
     async def hold(self) -> None:
-        """Return only while the lease is surely ours; call it before any effect outside the log. Raises LeaseLost."""
+        """Return only while the lease is surely ours; call it before any effect outside the log. Raises LeaseLost.
+
+        Without Postgres a twin may take it at any moment, and what was written behind its claim means nothing: then the log is asked each time.
+        """
+        if self.lease.alone:
+            await self.lease.confirm()
+            self.lease.check()
         while not self.lease.held():
             if not await self.lease.confirm():
                 self.lease.check()

@@ -184,7 +184,7 @@ def human_line(record: Record) -> str:
     except codec.Undecodable as bad:
         beginning = record.value[:SHOWN].decode(errors="backslashreplace")
         return f"{_short(record.timestamp)}  UNDECODABLE  {record.key}  {record.topic}/{record.partition}@{record.offset}: {bad}: {beginning}"
-    data = " ".join(f"{name}={_word(value)}" for name, value in json.loads(codec.encode(event))["data"].items())
+    data = " ".join(f"{name}={_word(value)}" for name, value in json.loads(codec.encode(event))["data"].items() if value is not None)
     return f"{_short(event.time)}  {event.type:22}  {record.key:8}  {data}"
 
 

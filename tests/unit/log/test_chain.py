@@ -1,7 +1,6 @@
 """The single-writer chain: what a reader may build on, and what it must ignore or stop at."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,8 @@ from hypothesis import strategies as st
 
 from schemas import codec
 from schemas.envelope import Event
-from schemas.trading import LeaseTaken, LimitsSet
+from schemas.risk import LimitsSet, RiskParameters
+from schemas.trading import LeaseTaken
 from streams.log import Message
 from streams.log.chain import Chain, Verdict
 
@@ -21,8 +21,7 @@ def lease(epoch: int, holder: str = "host-a") -> LeaseTaken:
 
 
 def fact(version: int) -> Event:
-    return LimitsSet.new(source="/catalyst/trading", subject="paper", time=NOON, version=version, max_order_value=Decimal(50_000),
-                         max_age_seconds=Decimal(60))
+    return LimitsSet.new(source="/catalyst/trading", subject="paper", time=NOON, version=version, parameters=RiskParameters(), changed=(), origin="start")
 
 
 def written(*events: Event, on: Chain | None = None, at: datetime = NOON) -> list[Message]:
