@@ -15,11 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.embedded.lockstep import Progress
 from schemas import codec
 from schemas.commands import TradeRequested
 from schemas.envelope import Event
 from schemas.market import BarClosed, MinuteSealed
-from schemas.topics import BARS, CLOCK, COMMANDS, TOPICS, TRADING
+from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, TOPICS, TRADING
 from schemas.trading import LeaseTaken
 from streams.log import Appended, Message, TopicPartition
 from streams.log.chain import Chain
@@ -132,6 +133,31 @@ class Stack:
             told = "\n".join(f"{event.epoch} {event.seq} {event.type} {event.model_dump(include={'inputs', 'order_id', 'timer_id', 'due'})}" for event in seen)
             raise AssertionError(f"waited for {count} x {kinds}; the story so far:\n{told}") from None
         raise AssertionError("a tail never ends")
+
+    async def settled(self, account: str = "paper") -> Sequence[Event]:
+        """The account's story so far, once nothing of this minute is on its way any more: what a run in lockstep waits for before it goes on."""
+        topics = (CLOCK.name, COMMANDS.name, BROKER.name, TRADING.name)
+        places = {TopicPartition(topic, self.log.partition_of(topic, "iex" if topic == CLOCK.name else account)) for topic in topics}
+        everything = {place: end for place, end in (await self.log.ends(topics)).items() if place in places}
+        progress, seen, story = Progress(), dict.fromkeys(places, 0), []
+        assert self.minute
+        async with asyncio.timeout(240):
+            async for batch in self.log.read(dict(seen)):
+                for record in batch:
+                    seen[TopicPartition(record.topic, record.partition)] = record.offset + 1
+                    if record.topic == CLOCK.name or record.key == account:
+                        event = codec.decode(record.value)
+                        progress.see(record.topic, record.partition, record.offset, record.timestamp, event)
+                        story += [event] if record.topic == TRADING.name else []
+                if all(seen[place] >= end for place, end in everything.items()) and not (
+                        progress.missing(self.minute) or progress.missing_update(await self._last_update())):
+                    return story
+        raise AssertionError("a tail never ends")
+
+    async def _last_update(self) -> datetime | None:
+        async with httpx.AsyncClient() as client:
+            said = (await client.get(f"{self.url}/_sim/clock")).raise_for_status().json()["last_update_at"]
+        return datetime.fromisoformat(said) if said else None
 
     async def broker_orders(self) -> list[dict[str, str]]:
         """Those that were sent; a leg is the broker's own."""
