@@ -1,12 +1,67 @@
-"""What the analysis found: signals to act on. On catalyst.signals, keyed by symbol."""
+"""What the analysis found: indicators, patterns, scans, and signals to act on. Figures are float64 inside the analysis; what is to be traded is Decimal."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from schemas.envelope import Event, UtcTime
+from schemas.envelope import Data, Event, UtcTime
+
+Timeframe = Literal["1m", "5m", "1d"]
+Figures = Mapping[str, float | None]    # absent: not enough bars yet
+
+
+class IndicatorsComputed(Event, type="indicators.computed.v1", identity=("subject", "timeframe", "time")):
+    """The indicators of a watched symbol at the END of a bar. Derived: recomputed from bars by a rebuild."""
+
+    timeframe: Timeframe
+    values: Figures
+    definitions: str                    # version of the definitions in streams/technical
+    watched: tuple[str, ...]            # why: candidate, held, listed
+
+
+class Point(Data):
+    """A place on the chart that makes the pattern."""
+
+    name: str
+    time: UtcTime                       # END of the bar
+    price: float                        # USD
+
+
+class Weighed(Data):
+    """One part of a confidence: how well the shape fits in one respect, and how much that counts."""
+
+    name: str
+    value: Annotated[float, Field(ge=0, le=1)]
+    weight: Annotated[float, Field(ge=0, le=1)]
+
+
+class PatternDetected(Event, type="pattern.detected.v1", identity=("subject", "pattern", "timeframe", "time")):
+    """A shape is complete at the END of a bar; what comes later does not change it. `subject` is the symbol."""
+
+    pattern: str                        # bull_flag, cup_and_handle, ascending_triangle, abcd, opening_range_breakout
+    pattern_version: str
+    timeframe: Timeframe
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    parts: tuple[Weighed, ...]          # what the confidence is made of
+    breakout: float                     # USD; stop < breakout < target
+    stop: float
+    target: float
+    first: UtcTime                      # END of the first and the last bar that form it
+    last: UtcTime
+    points: tuple[Point, ...]
+
+
+class Figure(Data):
+    """A value that a decision was made of, beside what it was held against; without a threshold it was only looked at."""
+
+    name: str
+    value: float | None                 # None: not known, which never passes
+    least: float | None = None
+    most: float | None = None
+    passed: bool = True
 
 
 class SignalRaised(Event, type="signal.raised.v1", identity=("subject", "strategy", "time")):
@@ -22,6 +77,74 @@ class SignalRaised(Event, type="signal.raised.v1", identity=("subject", "strateg
     strategy_version: str
     reasons: tuple[str, ...]            # in words, most important first
     scan_id: UUID | None = None
+    figures: tuple[Figure, ...] = ()    # what the strategy read
 
 
-EVENTS = (SignalRaised,)
+class StageResult(Data):
+    """One stage of a scan: what it asks, and how many symbols came in and went on."""
+
+    name: str
+    question: str
+    thresholds: Mapping[str, float]
+    entered: int
+    kept: int
+
+
+class LeftOut(Data):
+    """Symbols whose first failure was this figure of this stage, with what the figure was. In the order of the symbols."""
+
+    stage: str
+    figure: str
+    symbols: tuple[str, ...]
+    values: tuple[float | None, ...]    # None: not known
+
+
+class Candidate(Data):
+    """A symbol that came through every stage."""
+
+    symbol: str
+    rank: int                           # from 1
+    score: float
+    figures: Mapping[str, tuple[Figure, ...]]       # stage -> what it looked at
+    catalyst_id: UUID | None            # catalyst.detected
+    pattern_id: UUID | None             # pattern.detected
+
+
+class ScanCompleted(Event, type="scan.completed.v1", identity=("subject", "time", "trigger", "request_id")):
+    """The market was gone through, stage by stage. `subject` is the New York day, `time` the END of the minute it looked at."""
+
+    trigger: Literal["minute", "request"]
+    request_id: UUID | None             # scan.requested
+    stages: tuple[StageResult, ...]     # in order
+    candidates: tuple[Candidate, ...]   # best first
+    left_out: tuple[LeftOut, ...]
+    signals: tuple[UUID, ...]           # raised from this scan; on the log before it
+    degraded: tuple[str, ...]           # what was missing, and what was done instead
+    config: str                         # digest of the configuration in force
+
+
+class ScanRefused(Event, type="scan.refused.v1", identity=("subject", "request_id")):
+    """A scan that was asked for was not made. `subject` is the New York day."""
+
+    request_id: UUID
+    code: str                           # INVALID_UNIVERSE_SIZE
+    given: int
+    least: int
+    most: int
+    message: str
+
+
+class AnalysisSealed(Event, type="analysis.sealed.v1", identity=("subject", "minute", "part")):
+    """The analysis' recursive state after a minute, so that a start need not begin at the first bar. One part per bar partition. `subject` is the day."""
+
+    minute: UtcTime                     # END of the last minute in it
+    part: int
+    parts: int
+    layout: str                         # version of the columns; another one is not read
+    offsets: Mapping[str, int]          # topic/partition -> first offset that is NOT in it
+    symbols: tuple[str, ...]            # one row each
+    columns: str                        # base64 of zstd of little-endian float64, column after column
+    digest: str                         # SHA-256 of the columns before compression
+
+
+EVENTS = (SignalRaised, IndicatorsComputed, PatternDetected, ScanCompleted, ScanRefused, AnalysisSealed)

@@ -7,11 +7,12 @@ To add a type: declare it in its family, list it in the family's EVENTS, name it
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from schemas import analysis, broker, commands, cycle, market, parked, reference, risk, trading
+from schemas import analysis, broker, commands, cycle, market, news, parked, reference, risk, trading
 from schemas.envelope import Event
 
-FAMILIES = {
+FAMILIES: Mapping[str, tuple[type[Event], ...]] = {
     "market": market.EVENTS,
+    "news": news.EVENTS,
     "reference": reference.EVENTS,
     "commands": commands.EVENTS,
     "analysis": analysis.EVENTS,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from schemas import analysis, broker, commands, cycle, market, parked, reference, risk, trading
+from schemas import analysis, broker, commands, cycle, market, news, parked, reference, risk, trading
 from schemas.envelope import Event
 
 
@@ -46,12 +46,21 @@ CLOCK = Topic(
     "catalyst.market.clock", "feed", 1,
     (trading.LeaseTaken, market.SessionOpened, market.MinuteSealed, market.SessionClosed), single_writer=True,
     doc="The market's clock: sessions, and which minutes are complete.")
+NEWS = Topic(
+    "catalyst.market.news", "article id", 3, news.EVENTS, compression="zstd",
+    doc="Articles and filings, what models and rules made of them, and how far their publishers are believed.")
 REFERENCE = Topic(
     "catalyst.reference", "symbol", 3, reference.EVENTS,
     doc="What is known about securities apart from their prices.")
+INDICATORS = Topic(
+    "catalyst.indicators", "symbol", 12, (analysis.IndicatorsComputed,), retention=timedelta(days=7), compression="zstd",
+    doc="Indicators of candidates and of what is held or listed. Derived: a rebuild computes them from the bars.")
 SIGNALS = Topic(
-    "catalyst.signals", "symbol", 6, analysis.EVENTS,
-    doc="What the analysis found: signals to act on.")
+    "catalyst.signals", "symbol", 6, (analysis.PatternDetected, analysis.SignalRaised),
+    doc="What the analysis found: patterns, and signals to act on.")
+SCANS = Topic(
+    "catalyst.scans", "New York day", 3, (analysis.ScanCompleted, analysis.ScanRefused, analysis.AnalysisSealed), compression="zstd",
+    doc="Why each symbol was chosen or not, minute by minute; and the analysis' own checkpoints.")
 COMMANDS = Topic(
     "catalyst.commands", "account", 3, commands.EVENTS, fsync=True,
     doc="What people and Claude asked for; `system` is the key of what concerns no account.")
@@ -68,4 +77,5 @@ DLQ = Topic(
     "catalyst.dlq", "original key", 3, (parked.EventParked, parked.DeadLetterReplayed), retention=timedelta(days=90),
     doc="What could not be handled, with where it came from and why.")
 
-TOPICS: Mapping[str, Topic] = {topic.name: topic for topic in (BARS, CLOCK, REFERENCE, SIGNALS, COMMANDS, TRADING, BROKER, RUNS, DLQ)}
+TOPICS: Mapping[str, Topic] = {topic.name: topic for topic in (
+    BARS, CLOCK, NEWS, REFERENCE, INDICATORS, SIGNALS, SCANS, COMMANDS, TRADING, BROKER, RUNS, DLQ)}

@@ -45,6 +45,7 @@ from tests.e2e.system import System
 OUT = Path("build/bench/trading.json")
 IDLE, MINUTES, IN_A_MINUTE = 300, 52, 4     # signals one after another; full minutes, and the signals that arrive within each
 IDLE_SPEED, BURST_SPEED = 6, 12             # a market minute every 10 and 5 s; the broker's 200 requests a minute are counted on the market's clock
+PAUSE = 0.3                                 # seconds between idle signals: the broker's requests are to last, and idle is idle
 AIMS = {"signal_to_accepted_p99_ms": 25.0, "signal_to_accepted_burst_p99_ms": 100.0, "recovery_day_s": 2.0, "recovery_year_s": 2.0}
 SYMBOLS = [symbol for symbol, stock in STOCKS.items() if stock.presence == 1]
 # Nothing here is about sizing or pace: every signal is to be sent.
@@ -199,6 +200,7 @@ class Desk:
     async def signal_and_close(self, which: int, strategy: str) -> Way:
         way = await self.signal(which, strategy)
         await self.close(way)
+        await asyncio.sleep(PAUSE)
         return way
 
     async def signal(self, which: int, strategy: str) -> Way:

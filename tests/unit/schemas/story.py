@@ -16,7 +16,7 @@ from schemas import commands, parked
 from schemas.codec import encode
 from schemas.envelope import Event
 from streams.log.chain import Chain
-from tests.unit.schemas import story_day, story_market, story_orders
+from tests.unit.schemas import story_analysis, story_day, story_market, story_orders
 from tests.unit.schemas.scene import APPROVAL, ASK, ASKED, BEFORE, CLOSE, OPEN, RUN, STOP_LEG, TENURE
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -76,7 +76,7 @@ def plain(*streams: Iterator[Event]) -> Iterator[bytes]:
 
 def story() -> dict[str, bytes]:
     """Type to wire bytes, one example each; where a type occurs twice the account's counts."""
-    wire = [*plain(story_market.bars(), asked(), story_market.known(), story_market.seen(), asides()),
+    wire = [*plain(story_market.bars(), asked(), story_market.known(), story_analysis.read(), story_analysis.found(), asides()),
             *stamped(story_market.clock(), Chain(epoch=TENURE - 1)), *stamped(story_market.told(), Chain(epoch=TENURE, leased=False)),
             *stamped(account(), Chain(epoch=TENURE - 1))]
     return {json.loads(value)["type"]: value for value in wire}

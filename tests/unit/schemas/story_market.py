@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-from schemas import analysis, broker, market, reference, trading
+from schemas import broker, market, reference, trading
 from schemas.envelope import Event
 from tests.unit.schemas.scene import (
     ABOUT,
@@ -21,8 +21,6 @@ from tests.unit.schemas.scene import (
     ORDER,
     PRICE,
     SOURCE,
-    STOP,
-    TARGET,
     TENURE,
     TICK,
 )
@@ -54,16 +52,19 @@ def known() -> Iterator[Event]:
     yield reference.SectorAssigned.new(**about, source="/reference/sectors", sector="Information Technology")
     yield reference.DailyPublished.new(
         **about, source="/alpaca/daily", session=DAY - timedelta(days=3), close=Decimal("171.02"), average_volume=Decimal(51_204_330), atr=Decimal("2.61"),
-        support=Decimal("165.88"), returns=(Decimal("0.0061"), Decimal("-0.0042"), Decimal("0.0113")))
+        support=Decimal("165.88"), returns=(Decimal("0.0061"), Decimal("-0.0042"), Decimal("0.0113")), open=Decimal("169.40"),
+        high=Decimal("171.55"), low=Decimal("169.12"), volume=48_112_900, prior_close=Decimal("169.11"))
+    yield reference.DaysPublished.new(
+        **about, source="/alpaca/daily", sessions=(DAY - timedelta(days=4), DAY - timedelta(days=3)), open=(Decimal("168.90"), Decimal("169.40")),
+        high=(Decimal("169.80"), Decimal("171.55")), low=(Decimal("168.02"), Decimal("169.12")), close=(Decimal("169.11"), Decimal("171.02")),
+        volume=(51_030_200, 48_112_900), revision=0, reason="first seen")
+    yield reference.SplitAnnounced.new(
+        source="/alpaca/corporate-actions", subject="XYZ", time=BEFORE, session=DAY, new_shares=Decimal(3), old_shares=Decimal(1))
+    yield reference.SecurityChanged.new(
+        **about, source="/alpaca/assets", changed=("shortable",), name="Apple Inc. Common Stock", exchange="NASDAQ", asset_class="us_equity", tradable=True,
+        fractionable=True, shortable=False)
     yield reference.SymbolHalted.new(source=SOURCE, subject="XYZ", time=MINUTE, code="T1", reason="news pending")
     yield reference.SymbolResumed.new(source=SOURCE, subject="XYZ", time=MINUTE + timedelta(minutes=20), code="T3")
-
-
-def seen() -> Iterator[Event]:
-    yield analysis.SignalRaised.new(
-        source="/analysis/strategies", subject="AAPL", time=MINUTE, entry=PRICE, stop=STOP, target=TARGET, confidence=Decimal("0.64"), size_hint=None,
-        expires=MINUTE + timedelta(minutes=5), strategy="opening-range-breakout", strategy_version="1",
-        reasons=("closed above the first half hour's high of 172.05", "volume 1.8 times its 20-day average"))
 
 
 def told() -> Iterator[Event]:

@@ -1,7 +1,7 @@
 """Bytes and back: nothing is lost, nothing is guessed, and what cannot be read says why."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -45,8 +45,20 @@ def anything_for(hint: Any, rules: Sequence[Any] = ()) -> st.SearchStrategy[Any]
         return st.one_of(*map(anything_for, members))
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return event_of(hint)
+    if origin is Mapping:
+        return st.dictionaries(anything_for(members[0]), anything_for(members[1]), max_size=3)
+    numbers = {float: st.floats, int: st.integers}
+    if hint in numbers:
+        finite = {"allow_nan": False, "allow_infinity": False} if hint is float else {}
+        return numbers[hint](*bounds(rules), **finite)
     simple = {datetime: MOMENTS, Decimal: amounts(rules), str: st.text(min_size=1, max_size=20)}
     return simple.get(hint, st.from_type(hint))
+
+
+def bounds(rules: Sequence[Any]) -> tuple[Any, Any]:
+    """The least and the most that a whole or a floating number may be."""
+    found = {name: getattr(rule, name) for rule in rules for name in ("ge", "le") if hasattr(rule, name)}
+    return found.get("ge"), found.get("le")
 
 
 def amounts(rules: Sequence[Any]) -> st.SearchStrategy[Decimal]:
