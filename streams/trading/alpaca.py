@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 from schemas.settings import Settings
 from schemas.trading import OrderCancelling, OrderReplacing, OrderSubmitting
+from streams.breaker import BreakerHeard, BreakerState, Circuit
 from streams.role import DURATION
 from streams.trading import guard
 from streams.trading.alpaca_client import Client, Lane, Lanes, Verb
 from streams.trading.alpaca_orders import order_body, replacement_body
 from streams.trading.alpaca_stream import Frames
-from streams.trading.breaker import Circuit
-from streams.trading.broker import Answer, BreakerHeard, BreakerState, Broker, BrokerUnavailable, Listing
+from streams.trading.broker import Answer, Broker, BrokerUnavailable, Listing
 from streams.trading.budget import Budget, HardLimits
 from streams.trading.clock import MarketClock
 from streams.trading.refusals import READS, Reply, Request, sort

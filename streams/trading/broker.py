@@ -10,14 +10,13 @@ from datetime import date, datetime
 from typing import Literal
 
 from schemas.trading import OrderCancelling, OrderReplacing, OrderSubmitting
+from streams.breaker import BreakerHeard, BreakerState
 
 Outcome = Literal["accepted", "rejected", "found", "absent", "unknown", "unsent"]
 Refusal = Literal[
     "", "buying_power", "qty_held", "wash_trade", "not_shortable", "not_tradable", "invalid_price", "stop_breached", "bracket_not_entry", "duplicate_id",
     "not_cancelable", "not_replaceable", "no_change", "intent_mismatch", "account_blocked", "auth", "rate_limited", "hard_limit", "other",
 ]
-BreakerState = Literal["closed", "open", "probing"]
-BreakerHeard = Callable[[BreakerState, int, str], None]     # state, failures in a row, the last failure
 
 
 @dataclass(frozen=True, slots=True)

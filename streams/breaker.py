@@ -1,7 +1,7 @@
 """The circuit breaker of one outside interface. It opens after five failures in a row, lets a probe through after a minute, closes on success.
 
-The core is pure: states are values, time is handed in. `Circuit` around it keeps the metric and tells whoever listens. It only says whether an
-entry may pass; exits, cancellations and look-ups do not ask it, but their outcomes count.
+The core is pure: states are values, time is handed in. `Circuit` around it keeps the metric and tells whoever listens. It only says whether a
+request may pass: at the broker an entry; exits, cancellations and look-ups do not ask it, but their outcomes count. At a source of news every request.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from typing import Literal
 
 from prometheus_client import Gauge
 
-from streams.trading.broker import BreakerHeard, BreakerState
-
 OPENS_AFTER = 5                         # failures in a row
 PROBE_AFTER = timedelta(seconds=60)
 STATE = Gauge("catalyst_breaker_state", "circuit breaker of an outside interface: 0 closed, 1 probing, 2 open", ["api"])
-LEVEL: dict[BreakerState, int] = {"closed": 0, "probing": 1, "open": 2}
+BreakerState = Literal["closed", "open", "probing"]
+BreakerHeard = Callable[[BreakerState, int, str], None]     # state, failures in a row, the last failure
 Kind = Literal["write", "read"]         # counted apart: look-ups that work must not hide that orders do not
+LEVEL: dict[BreakerState, int] = {"closed": 0, "probing": 1, "open": 2}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import REGISTRY
 
-from streams.trading.breaker import OPENS_AFTER, PROBE_AFTER, Circuit
+from streams.breaker import OPENS_AFTER, PROBE_AFTER, Circuit
 
 NOON = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 
