@@ -1,13 +1,14 @@
 """Which accounts this installation trades: the one of the settings, those of CATALYST_HOME/config/accounts.toml, and the simulated one beside them.
 
-Each is told as Settings of its own, so that whatever works for one account works for each. Read by the trading role and the lockstep driver at their start.
+Each is told as Settings of its own, so that whatever works for one account works for each. Read by the trading role and the lockstep driver at their start,
+which take none when one is wrong, and by `catalyst panic`, which takes every one that is not.
 Secrets never stand in the file: it names the environment variable or the file that holds them.
 """
 
 import os
 import re
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -42,21 +43,38 @@ def simulated_beside(account: str, accounts: Collection[str]) -> str | None:
 
 def accounts(settings: Settings, environ: Mapping[str, str] | None = None) -> Mapping[str, Settings]:
     """Every account by its name, that of the settings first. Raises BadAccounts."""
+    found = dict[str, Settings]()
+    for name, told in every(settings, environ).items():
+        if isinstance(told, BadAccounts):
+            raise told
+        found[name] = told
+    return found
+
+
+def every(settings: Settings, environ: Mapping[str, str] | None = None) -> Mapping[str, "Settings | BadAccounts"]:
+    """The same, and for an account that cannot be used why not: in an emergency the others go on without it. Raises BadAccounts when the file cannot be read."""
     path = path_of(settings.home)
     tables = _tables(path)
     if tables is None:
-        found = {settings.account: settings}
-    elif settings.account not in tables:
-        raise BadAccounts(f"{path}: CATALYST_ACCOUNT is {settings.account!r}, which the file does not have; it has {', '.join(tables) or 'none'}. "
-                          "Add it, or set CATALYST_ACCOUNT to one of them.")
+        found: dict[str, Settings | BadAccounts] = {settings.account: settings}
     else:
         order = sorted(tables, key=lambda name: name != settings.account)
-        found = {name: _account(settings, path, name, tables[name], os.environ if environ is None else environ) for name in order}
+        found = {name: _tried(_account, settings, path, name, tables[name], os.environ if environ is None else environ) for name in order}
+        if settings.account not in tables:
+            found = {settings.account: BadAccounts(
+                f"{path}: CATALYST_ACCOUNT is {settings.account!r}, which the file does not have; it has {', '.join(tables) or 'none'}. "
+                "Add it, or set CATALYST_ACCOUNT to one of them."), **found}
     beside = settings.account + SIMULATED
     if settings.simulation_url and beside not in found and not is_simulated(settings.account):
-        found[beside] = _made(settings, f"the simulated account {beside}", account=beside, **_on_exchange(settings))
-    _apart(path, found)
-    return found
+        found[beside] = _tried(_made, settings, f"the simulated account {beside}", account=beside, **_on_exchange(settings))
+    return {**found, **_twice(path, found)}
+
+
+def _tried(make: Callable[..., Settings], *of: Any, **given: Any) -> Settings | BadAccounts:
+    try:
+        return make(*of, **given)
+    except BadAccounts as wrong:
+        return wrong
 
 
 def _tables(path: Path) -> dict[str, Any] | None:
@@ -149,13 +167,17 @@ def _allowed(where: str, settings: Settings) -> None:
                           "secret_file")
 
 
-def _apart(path: Path, found: Mapping[str, Settings]) -> None:
-    """Two of our accounts on one of the broker's would each take the other's orders for a stranger's. A paper exchange holds one account."""
+def _twice(path: Path, found: Mapping[str, Settings | BadAccounts]) -> Mapping[str, BadAccounts]:
+    """Those that are one of the broker's accounts with an earlier one: each would take the other's orders for a stranger's. A paper exchange holds one account."""
     seen: dict[Sequence[str], str] = {}
+    wrong = dict[str, BadAccounts]()
     for name, settings in found.items():
+        if isinstance(settings, BadAccounts):
+            continue
         here = guard.is_here(settings.broker_url)
         at = guard.place_of(settings.broker_url)
         place = (at.rpartition(":")[2],) if here else (at, settings.broker_key.get_secret_value())      # this machine has more than one name
         if len(found) > 1 and (other := seen.setdefault(place, name)) != name:
-            raise BadAccounts(f"{path}: {other} and {name} are one account at {at}" +
-                              (": a paper exchange holds one account, so start another on a port of its own" if here else ": each needs a key of its own"))
+            wrong[name] = BadAccounts(f"{path}: {other} and {name} are one account at {at}" +
+                                      (": a paper exchange holds one account, so start another on a port of its own" if here else ": each needs a key of its own"))
+    return wrong

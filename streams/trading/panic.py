@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 
 from schemas.settings import Settings
+from streams.trading.guard import is_here
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)      # seconds; a slow yes is better than a second no
 PAUSES = (0.25, 0.5, 1.0, 2.0)                  # seconds between looks; the last one repeats
@@ -51,12 +52,15 @@ class Answer:
 
 
 class Journal:
-    """JSON lines under HOME/panic, each on the disk before the next step. A disk that fails is reported once and does not stop a panic."""
+    """JSON lines under HOME/panic, each on the disk before the next step. A disk that fails is reported once and does not stop a panic.
 
-    def __init__(self, home: Path, clock: Callable[[], datetime], warn: Callable[[str], None]) -> None:
+    One for each account, which its name tells as well: a crash may leave it empty.
+    """
+
+    def __init__(self, home: Path, account: str, clock: Callable[[], datetime], warn: Callable[[str], None]) -> None:
         self._clock, self._warn = clock, warn
         self._file: TextIO | None = None
-        self.path = home / "panic" / f"{clock():%Y%m%dT%H%M%S%fZ}.jsonl"
+        self.path = home / "panic" / f"{clock():%Y%m%dT%H%M%S%fZ}.{account}.jsonl"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("x", encoding="utf-8")
@@ -94,7 +98,8 @@ class Wire:
     """Requests to the broker's REST interface, one after the other, without repeats and without following redirects."""
 
     def __init__(self, settings: Settings) -> None:
-        self._http = httpx.Client(base_url=settings.broker_url.rstrip("/"), timeout=TIMEOUT, headers={
+        here = is_here(settings.broker_url)     # a proxy of the environment cannot reach our loopback
+        self._http = httpx.Client(base_url=settings.broker_url.rstrip("/"), timeout=TIMEOUT, trust_env=not here, headers={
             "APCA-API-KEY-ID": settings.broker_key.get_secret_value() or "none", "APCA-API-SECRET-KEY": settings.broker_secret.get_secret_value() or "none"})
 
     def __call__(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
@@ -183,7 +188,7 @@ class Panic:
         self._orders += 1
         return self._ask("POST", "/v2/orders", {
             "symbol": symbol, "qty": quantity.lstrip("-"), "side": "buy" if short else "sell", "type": "market", "time_in_force": "day",
-            "position_intent": "buy_to_close" if short else "sell_to_close", "client_order_id": f"panic-{self.journal.path.stem}-{self._orders}"})
+            "position_intent": "buy_to_close" if short else "sell_to_close", "client_order_id": f"panic-{self.journal.path.name.partition('.')[0]}-{self._orders}"})
 
     def _note_closing(self, answer: Answer) -> None:
         """Remember the orders an answer names, alone or as the bodies of a multi-status, so that they are not cancelled as strangers."""
@@ -241,4 +246,4 @@ def overview(send: Send) -> str:
     except (ValueError, KeyError, TypeError):
         number = "not shown"
     counts = [str(len(rows)) if (rows := answer.rows()) is not None else "an unknown number of" for answer in (orders, positions)]
-    return f"account {number}: {counts[0]} open orders, {counts[1]} positions"
+    return f"broker account {number}: {counts[0]} open orders, {counts[1]} positions"

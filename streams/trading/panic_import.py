@@ -42,6 +42,11 @@ def _entries(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
             yield entry
 
 
+def _account(path: Path, lines: Iterable[str], ours: str) -> str:
+    """Whose it is: as it says, else as its name says; one that tells neither is everybody's."""
+    return next((str(entry["account"]) for entry in _entries(lines) if "account" in entry), None) or ".".join(path.name.split(".")[1:-1]) or ours
+
+
 def _moment(name: str, begun: dict[str, Any]) -> datetime:
     """When it began, as the journal says, or else its name; a file that somebody named by hand counts as the beginning of time."""
     for text, form in ((str(begun.get("at", "")), None), (name.partition(".")[0], "%Y%m%dT%H%M%S%fZ")):
@@ -64,7 +69,7 @@ async def import_journals(home: Path, account: str, publish: Callable[[Emergency
     for path in sorted((home / "panic").glob("*.jsonl")):
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            if next((str(entry["account"]) for entry in _entries(lines) if "account" in entry), account) != account:
+            if _account(path, lines, account) != account:
                 continue
             if not await publish(command(path.name, lines, account)):
                 break
