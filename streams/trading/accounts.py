@@ -52,7 +52,8 @@ def accounts(settings: Settings, environ: Mapping[str, str] | None = None) -> Ma
 
 
 def every(settings: Settings, environ: Mapping[str, str] | None = None) -> Mapping[str, "Settings | BadAccounts"]:
-    """The same, and for an account that cannot be used why not: in an emergency the others go on without it. Raises BadAccounts when the file cannot be read."""
+    """The same, and for an account that cannot be used why not: in an emergency the others go on without it. Raises BadAccounts for a file
+    that cannot be read."""
     path = path_of(settings.home)
     tables = _tables(path)
     if tables is None:
@@ -168,7 +169,7 @@ def _allowed(where: str, settings: Settings) -> None:
 
 
 def _twice(path: Path, found: Mapping[str, Settings | BadAccounts]) -> Mapping[str, BadAccounts]:
-    """Those that are one of the broker's accounts with an earlier one: each would take the other's orders for a stranger's. A paper exchange holds one account."""
+    """Those that are one of the broker's accounts with an earlier one: each would take the other's orders for a stranger's."""
     seen: dict[Sequence[str], str] = {}
     wrong = dict[str, BadAccounts]()
     for name, settings in found.items():
@@ -179,5 +180,6 @@ def _twice(path: Path, found: Mapping[str, Settings | BadAccounts]) -> Mapping[s
         place = (at.rpartition(":")[2],) if here else (at, settings.broker_key.get_secret_value())      # this machine has more than one name
         if len(found) > 1 and (other := seen.setdefault(place, name)) != name:
             wrong[name] = BadAccounts(f"{path}: {other} and {name} are one account at {at}" +
-                                      (": a paper exchange holds one account, so start another on a port of its own" if here else ": each needs a key of its own"))
+                                      (": a paper exchange holds one account, so start another on a port of its own" if here
+                                       else ": each needs a key of its own"))
     return wrong

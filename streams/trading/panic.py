@@ -186,9 +186,10 @@ class Panic:
         """A market order the other way, marked as closing: the broker refuses it rather than turning the position round."""
         short = quantity.startswith("-")
         self._orders += 1
+        begun = self.journal.path.name.partition(".")[0]
         return self._ask("POST", "/v2/orders", {
             "symbol": symbol, "qty": quantity.lstrip("-"), "side": "buy" if short else "sell", "type": "market", "time_in_force": "day",
-            "position_intent": "buy_to_close" if short else "sell_to_close", "client_order_id": f"panic-{self.journal.path.name.partition('.')[0]}-{self._orders}"})
+            "position_intent": "buy_to_close" if short else "sell_to_close", "client_order_id": f"panic-{begun}-{self._orders}"})
 
     def _note_closing(self, answer: Answer) -> None:
         """Remember the orders an answer names, alone or as the bodies of a multi-status, so that they are not cancelled as strangers."""
