@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from schemas.analysis import SignalRaised
 from schemas.broker import BrokerStreamed
 from schemas.commands import EmergencyStopRequested, StopMoveRequested, TradeRequested
+from schemas.cycle import ModeSet
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed
 from schemas.risk import Environment, LimitsSet, RiskParameters
@@ -31,7 +32,7 @@ from streams.trading.effects import BROKER_PART, Effects
 from streams.trading.evolve import evolve
 from streams.trading.inbox import Arrival, Latest
 from streams.trading.mail import Connected, Frame, Mail, Settled
-from streams.trading.story import decisions
+from streams.trading.story import decided
 from streams.writer import StreamWriter
 
 TURN = 100                          # inputs handled in one batch; keeps it far below 1 MB
@@ -250,10 +251,8 @@ class Actor:
         await self._decide_all(fired, [(None, fired)])
 
     async def _decide_all(self, head: Event, inputs: Sequence[tuple[Admitted | None, Input]]) -> None:
-        state = evolve(self.state, head)
-        batch = [head, *decisions(state, inputs)]
-        for event in batch[1:]:
-            state = evolve(state, event)
+        said, state = decided(evolve(self.state, head), inputs)
+        batch = [head, *said]
         await self.trading.append(batch)
         self.state = state
         for event in batch[1:]:
@@ -306,8 +305,18 @@ class Actor:
         change = LimitsSet.new(source=f"/account/{self.state.name}", subject=self.state.name, time=self.state.now or self.clock.now(),
                                version=self.state.version + 1, parameters=given, changed=(), origin="start", pace=pace,
                                simulated_account=self._simulated, environment=self._environment)
-        await self.trading.append([change])
-        self.state = evolve(self.state, change)
+        said = [*self._turns_real(change), change]
+        await self.trading.append(said)
+        for event in said:
+            self.state = evolve(self.state, event)
+
+    def _turns_real(self, change: LimitsSet) -> Sequence[Event]:
+        """An account that turns to real money begins advisory, and the log says so first: whoever reads it need not know the rule."""
+        if change.environment != "live" or self.state.environment == "live" or self.state.cycle.mode == "advisory":
+            return ()
+        return (ModeSet.new(source=change.source, subject=change.subject, time=change.time, command_id=change.id, mode="advisory",
+                            previous=self.state.cycle.mode, actor="catalyst",
+                            reason="the account turns to real money: it begins advisory, and autonomous takes an approval on the host"),)
 
 
 def _waits(item: Arrival) -> bool:

@@ -29,6 +29,7 @@ from schemas.trading import Admitted, CommandRejected, FillRecorded, OrderReject
 from streams.trading import answers, intents, marks, people, protection, reconcile, seal
 from streams.trading.account import Account
 from streams.trading.draft import Draft
+from streams.trading.evolve import evolve
 from streams.workflow import cycle
 
 
@@ -45,6 +46,11 @@ Input = Event | Illegible
 
 def decide(state: Account, place: Admitted | None, given: Input) -> Sequence[Event]:
     """The events that answer one input. `place` is where it stands in the log (None for a timer). Equal arguments give equal events, ids included."""
+    return answer(state, place, given)[0]
+
+
+def answer(state: Account, place: Admitted | None, given: Input) -> tuple[Sequence[Event], Account]:
+    """`decide`, and the account as these events leave it: deciding has folded them already."""
     if isinstance(given, Illegible):
         return _illegible(state, place, given)
     draft = Draft(state, given)
@@ -55,14 +61,15 @@ def decide(state: Account, place: Admitted | None, given: Input) -> Sequence[Eve
         people.reject(draft, place, "NOT_A_COMMAND", f"{given.type} is not something an account can be asked; nothing was done.")
     if hears is not None:
         _after(draft)
-    return draft.events
+    return draft.events, draft.state
 
 
-def _illegible(state: Account, place: Admitted | None, given: Illegible) -> Sequence[Event]:
+def _illegible(state: Account, place: Admitted | None, given: Illegible) -> tuple[Sequence[Event], Account]:
     if place is None or place.topic != COMMANDS.name:
-        return []
-    return [CommandRejected.new(source=f"/account/{state.name}", subject=state.name, time=state.at(), topic=place.topic, partition=place.partition,
-                                offset=place.offset, code=given.code, message=given.message, command_id=None)]
+        return [], state
+    said = CommandRejected.new(source=f"/account/{state.name}", subject=state.name, time=state.at(), topic=place.topic, partition=place.partition,
+                               offset=place.offset, code=given.code, message=given.message, command_id=None)
+    return [said], evolve(state, said)
 
 
 def _after(draft: Draft) -> None:

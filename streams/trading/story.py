@@ -6,6 +6,7 @@ A turn is a head (inputs admitted, or a timer fired) and the events decided from
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
+from schemas.cycle import ModeSet
 from schemas.envelope import Event
 from schemas.risk import LimitsSet
 from schemas.topics import TRADING
@@ -13,7 +14,7 @@ from schemas.trading import AccountHalted, Admitted, InputsAdmitted, LeaseTaken,
 from streams.log import EventLog, LogCut, TopicPartition
 from streams.log.chain import Chain, Verdict
 from streams.trading.account import Account
-from streams.trading.decide import Illegible, Input, decide
+from streams.trading.decide import Illegible, Input, answer
 from streams.trading.evolve import CONTEXT, evolve
 from streams.trading.inbox import read
 from streams.trading.recovery import Start
@@ -23,8 +24,8 @@ Head = InputsAdmitted | TimerFired
 
 def by_the_shell(event: Event) -> bool:
     """Whether the actor itself wrote it; everything else was decided."""
-    first_limits = isinstance(event, LimitsSet) and event.origin == "start" and event.causationid is None
-    return first_limits or isinstance(event, LeaseTaken | InputsAdmitted | TimerFired)
+    at_start = isinstance(event, LimitsSet | ModeSet) and event.causationid is None
+    return at_start or isinstance(event, LeaseTaken | InputsAdmitted | TimerFired)
 
 
 class StoryBroken(RuntimeError):
@@ -102,28 +103,30 @@ async def inputs_of(log: EventLog, head: Head) -> list[tuple[Admitted | None, In
 
 def decisions(state: Account, inputs: Sequence[tuple[Admitted | None, Input]]) -> list[Event]:
     """What the code decides from these inputs, one after the other."""
-    decided: list[Event] = []
+    return decided(state, inputs)[0]
+
+
+def decided(state: Account, inputs: Sequence[tuple[Admitted | None, Input]]) -> tuple[list[Event], Account]:
+    """`decisions`, and the account as a reader of the log will fold it from them: what was admitted for this one decision is not remembered."""
+    events: list[Event] = []
+    after = state
     for place, given in inputs:
         if isinstance(given, CONTEXT):
-            state = evolve(state, given)
-        for event in _decided(state, place, given):
-            state = evolve(state, event)
-            decided.append(event)
-    return decided
+            after = evolve(after, given)
+        said, after = _decided(after, place, given)
+        events += said
+    return events, replace(after, prices=state.prices, facts=state.facts)
 
 
-def _decided(state: Account, place: Admitted | None, given: Input) -> Sequence[Event]:
-    """`decide`; an input that no rule can take halts the account instead of killing every process that meets it."""
+def _decided(state: Account, place: Admitted | None, given: Input) -> tuple[Sequence[Event], Account]:
+    """`answer`; an input that no rule can take halts the account instead of killing every process that meets it."""
     try:
-        answer = decide(state, place, given)
-        after = state
-        for event in answer:
-            after = evolve(after, event)
-        return answer
+        return answer(state, place, given)
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as defect:
         what = f"{given.type} {given.id}" if isinstance(given, Event) else "a record that cannot be read"
-        return [AccountHalted.new(source=f"/account/{state.name}", subject=state.name, time=state.at(), epoch=state.epoch, code="UNDECIDABLE",
-                                  message=f"{what} cannot be decided: {type(defect).__name__}: {defect}. No new entries are taken; exits pass.")]
+        halted = AccountHalted.new(source=f"/account/{state.name}", subject=state.name, time=state.at(), epoch=state.epoch, code="UNDECIDABLE",
+                                   message=f"{what} cannot be decided: {type(defect).__name__}: {defect}. No new entries are taken; exits pass.")
+        return [halted], evolve(state, halted)
 
 
 def torn(turn: Turn, again: Sequence[Event]) -> Sequence[Event]:

@@ -16,7 +16,7 @@ from streams.trading.decide import HEARS, TIMERS
 from streams.trading.draft import Draft
 from streams.trading.effects import Effects
 from streams.trading.evolve import evolve
-from streams.trading.story import decisions
+from streams.trading.story import decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,8 @@ class Mutation:
 
 def _acts_first(patch: pytest.MonkeyPatch) -> None:
     async def wrong(self: Actor, head: Any, inputs: Any) -> None:
-        state = evolve(self.state, head)
-        batch = [head, *decisions(state, inputs)]
-        for event in batch[1:]:
-            state = evolve(state, event)
-        self.state = state
+        said, self.state = decided(evolve(self.state, head), inputs)
+        batch = [head, *said]
         for event in batch:
             self.effects.act(event)
         await self.trading.append(batch)

@@ -19,7 +19,7 @@ from schemas.risk import LimitsSet, RiskParameters
 from schemas.topics import BROKER, CLOCK, COMMANDS, SIGNALS
 from schemas.trading import AccountReady, AccountReconciled, Admitted, InputsAdmitted, OrderSubmitting, TimerFired, TimerSet
 from streams.trading.account import Account, Timer
-from streams.trading.decide import Input, decide
+from streams.trading.decide import Input, answer
 from streams.trading.evolve import CONTEXT, evolve
 from streams.trading.order import Order
 
@@ -93,10 +93,11 @@ class Story:
         return [timer for timer in self.state.timers.values() if timer.purpose == purpose and (not about or about in (timer.about, timer.order_id))]
 
     def _answer(self, place: Admitted | None, given: Input, seen: Account) -> list[Event]:
-        answer = list(decide(seen, place, given))
-        for event in answer:
+        events, after = answer(seen, place, given)
+        for event in events:
             self.write(event)
-        return answer
+        assert replace(after, prices=self.state.prices, facts=self.state.facts) == self.state, "the account that deciding leaves is the one a reader folds"
+        return list(events)
 
     def later(self, seconds: float) -> "Story":
         self.now += timedelta(seconds=seconds)

@@ -19,7 +19,7 @@ from streams.log import Appended, EventLog, Message
 from streams.log.chain import Chain
 from streams.trading.account import Account
 from streams.trading.evolve import evolve
-from streams.trading.story import decisions
+from streams.trading.story import decided
 
 from .conftest import FUNDS, bar, request, shown, sleeping
 
@@ -125,8 +125,9 @@ class Recorded:
         return await self._turn(head, list(zip(places, inputs, strict=True)))
 
     async def _turn(self, head: Event, inputs: Sequence[tuple[Admitted | None, Event]]) -> Sequence[Event]:
-        said = decisions(evolve(self.state, head), inputs)
+        said, after = decided(evolve(self.state, head), inputs)
         await self.write(head, *said)
+        assert after == self.state, "the account that deciding leaves is the one a reader folds"
         return said
 
     async def write(self, *events: Event) -> None:
