@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ import pytest
 from schemas import codec
 from schemas.commands import TradeRequested
 from schemas.envelope import Event
-from schemas.risk import RiskParameters
+from schemas.risk import Environment, RiskParameters
 from schemas.settings import load
 from schemas.topics import BARS, BROKER, TRADING
 from schemas.trading import Admitted, OrderCancelling, OrderReplacing, OrderSubmitting
@@ -26,6 +27,8 @@ from streams.trading.actor import Actor
 from streams.trading.broker import Answer, Broker, Listing
 from streams.trading.clock import MarketClock
 from streams.trading.inbox import Arrival, Latest
+from streams.trading.story import by_the_shell, turns_of
+from streams.workflow.cycle import Cycle
 from streams.writer import StreamWriter
 
 from .conftest import FUNDS, NOON, bar, request, wire
@@ -99,7 +102,7 @@ class Running:
         self.now = NOON
         self.offset = 0
 
-    async def start(self) -> Actor:
+    async def start(self, state: Account | None = None, environment: Environment = "exchange") -> Actor:
         self.lease = await Lease.acquire(self.log, TRADING.name, "paper", holder="test", database_url=None, clock=lambda: NOON)
         role = Role("trading", load({}))
         self.latest = Latest()
@@ -108,8 +111,9 @@ class Running:
         def writer(topic: str, chain: Chain) -> StreamWriter:
             return StreamWriter(role, self.log, topic, "paper", self.lease, chain, lambda: NOON)
 
-        self.actor = Actor(role, self.log, Account("paper", epoch=self.lease.epoch), self.broker, MarketClock("wall", wall=lambda: self.now), self.latest,
-                           writer(TRADING.name, self.lease.chain), writer(BROKER.name, Chain(leased=False).under(self.lease.epoch)), RiskParameters())
+        state = replace(state or Account("paper"), epoch=self.lease.epoch)
+        self.actor = Actor(role, self.log, state, self.broker, MarketClock("wall", wall=lambda: self.now), self.latest, writer(TRADING.name, self.lease.chain),
+                           writer(BROKER.name, Chain(leased=False).under(self.lease.epoch)), RiskParameters(), environment=environment)
         return self.actor
 
     async def price(self, symbol: str) -> None:
@@ -138,9 +142,9 @@ async def running() -> AsyncIterator[Running]:
 
 
 @asynccontextmanager
-async def started() -> AsyncIterator[Running]:
+async def started(state: Account | None = None, environment: Environment = "exchange") -> AsyncIterator[Running]:
     running = Running(MemoryLog(clock=lambda: NOON), Desk())
-    work = asyncio.create_task((await running.start()).run())
+    work = asyncio.create_task((await running.start(state, environment)).run())
     await running.until("account.ready")
     await running.until("phase.entered")
     for symbol in ("AAPL", "MSFT"):
@@ -149,6 +153,20 @@ async def started() -> AsyncIterator[Running]:
     work.cancel()
     await asyncio.wait({work})
     await running.lease.release()
+
+
+@pytest.mark.parametrize(("before", "environment", "said"), [("autonomous", "live", ["mode.set.v1", "limits.set.v1"]), ("advisory", "live", ["limits.set.v1"]),
+                                                            ("autonomous", "paper", ["limits.set.v1"])])
+async def test_an_account_that_turns_to_real_money_says_that_it_begins_advisory(before, environment, said):
+    seasoned = Account("paper", version=1, cycle=Cycle(mode=before))
+    async with started(seasoned, environment) as running:
+        story = await running.until("limits.set")
+        first = [event for event in story if event.type in ("mode.set.v1", "limits.set.v1")][:2]
+        assert [event.type for event in first] == said
+        assert running.actor.state.cycle.mode == ("advisory" if environment == "live" else before)
+        turns = [one async for one in turns_of(running.log, "paper")]
+        assert all(by_the_shell(event) for event in first)
+        assert turns[-1].state.environment == environment
 
 
 async def test_an_order_whose_turn_comes_too_late_expires_and_is_never_sent(running: Running):
