@@ -46,6 +46,7 @@ class Plan:
     seed: int = 0
     speed: float | None = 60.0
     orders: str | None = None
+    daily: str | None = None            # folder of daily bars from before the feed; None: its own folder `daily`, where it has one
     simulation: bool = False            # a simulated account beside ours, on a paper exchange of its own (40 MB)
 
     @property
@@ -59,6 +60,7 @@ class Plan:
     def __str__(self) -> str:
         source = f"bars of {self.feed}" if self.feed else f"generated bars, seed {self.seed}"
         pace = "full speed, minute by minute" if self.speed is None else f"{self.speed:g}x"
+        source += f" with the days of {self.daily}" if self.daily else ""
         return f"{source}, {pace}" + (f", orders of {self.orders}" if self.orders else "") + (", with a simulated account" if self.simulation else "")
 
     def save(self, home: Path) -> None:
@@ -220,7 +222,8 @@ class Stack:
 
     def _exchange_named(self, name: str, journal: str, *pace: str) -> Launch:
         key, secret = self._broker_keys()
-        source = ("--bars", self.plan.feed) if self.plan.feed else ("--seed", str(self.plan.seed))
+        source: tuple[str, ...] = ("--bars", self.plan.feed) if self.plan.feed else ("--seed", str(self.plan.seed))
+        source += ("--daily", self.plan.daily) if self.plan.daily else ()
         where = self.home / "exchange" / journal
         return self._python(name, "deploy.exchange", "--port", str(self.ports[name]), "--journal", str(where), *source, *pace,
                             keeps=self.home / "exchange",

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from .access import Access
 from .book import Rules
+from .daily import Daily, generate_daily, read_daily
 from .exchange import Exchange, Pace
 from .feed import Feed, FeedError
 from .folder import read_folder
@@ -60,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--port", type=int, default=PORT, help=f"port on 127.0.0.1; 0 takes a free one (default {PORT})")
     it.add_argument("--journal", type=Path, required=True, metavar="DIR", help="where orders and the clock are kept")
     it.add_argument("--bars", type=Path, metavar="DIR", help="replay SYMBOL_1m.csv.gz files; without it bars are generated")
+    it.add_argument("--daily", type=Path, metavar="DIR", help="daily bars from before the feed: CSV files with symbol, date, open, high, low, close, volume "
+                    "(default: the folder `daily` in that of --bars, where there is one; generated bars have generated days)")
     it.add_argument("--news", type=Path, metavar="DIR", help="tell the articles of *.jsonl and *.jsonl.gz files as their time comes")
     it.add_argument("--seed", type=int, default=0, help="of the generator, of ids and of partial fills (default 0)")
     it.add_argument("--symbols", default="", metavar="A,B", help="symbols of the generator")
@@ -85,6 +88,7 @@ def main(arguments: Sequence[str] | None = None, greeting: str = "") -> int:
     options = parser().parse_args(arguments)
     try:
         feed = _feed(options)
+        daily = _daily(options, feed)
         articles, no_articles = ([], []) if options.news is None else read_news(options.news)
         rules = rules_of(options.profile, options.rule, cash=options.cash, spread=options.spread, partial_fills=options.partial_fills)
         journal = Journal(options.journal, Exchange.identity(feed, rules, options.seed), _say)
@@ -99,8 +103,10 @@ def main(arguments: Sequence[str] | None = None, greeting: str = "") -> int:
         _say(f"left out: {len(no_articles) - 10:,} more lines of the news")
     if (more := feed.faults.rejected_rows - 10) > 0:
         _say(f"left out: {more:,} more lines; GET /_sim/feed names them")
+    if daily.rejected:
+        _say(f"left out: {daily.rejected:,} lines of the daily bars")
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = Settings(options.slow_client, options.second_connection, options.rate_limit, articles)
+    settings = Settings(options.slow_client, options.second_connection, options.rate_limit, articles, daily)
     asyncio.run(serve(exchange, Access(options.key, options.secret), listener,
                       lambda: _say(f"exchange ready on {address}{greeting.format(http=address, ws=address.replace('http', 'ws'))}", sys.stdout), settings,
                       pace=_following(exchange, options.follow) if options.follow else None))
@@ -112,6 +118,13 @@ def _feed(options: argparse.Namespace) -> Feed:
     if options.bars is not None:
         return read_folder(options.bars)
     return generate(options.seed, [symbol for symbol in options.symbols.split(",") if symbol], options.days)
+
+
+def _daily(options: argparse.Namespace, feed: Feed) -> Daily:
+    beside = options.bars / "daily" if options.bars is not None else None
+    if folder := options.daily or (beside if beside is not None and beside.is_dir() else None):
+        return read_daily(folder, feed)
+    return Daily() if options.bars is not None else generate_daily(options.seed, feed)
 
 
 def _following(exchange: Exchange, url: str) -> Callable[[], Coroutine[Any, Any, None]]:

@@ -23,6 +23,7 @@ Time, halts and faults: {http}/_sim/clock, /_sim/faults; the whole list is in de
 
 @click.command("exchange")
 @click.option("--bars", type=click.Path(path_type=Path), help="Folder of SYMBOL_1m.csv.gz files; without it bars are generated.")
+@click.option("--daily", type=click.Path(path_type=Path), help="Folder of CSV files with daily bars from before. [default: BARS/daily, if there]")
 @click.option("--news", type=click.Path(path_type=Path), help="Folder of *.jsonl articles, told as their time comes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the generator and of ids.")
 @click.option("--port", type=int, default=PORT, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
@@ -31,8 +32,8 @@ Time, halts and faults: {http}/_sim/clock, /_sim/faults; the whole list is in de
 @click.option("--journal", type=click.Path(path_type=Path), help="Where orders and the clock are kept. [default: CATALYST_HOME/exchange]")
 @click.option("--rate-limit", type=int, help="Requests a minute and key, 0 for no limit. [default: 200 as at Alpaca, 0 in lockstep]")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
-def exchange(bars: Path | None, news: Path | None, seed: int, port: int, speed: float, mode: str, journal: Path | None, rate_limit: int | None,
-             more: tuple[str, ...]) -> None:
+def exchange(bars: Path | None, daily: Path | None, news: Path | None, seed: int, port: int, speed: float, mode: str, journal: Path | None,
+             rate_limit: int | None, more: tuple[str, ...]) -> None:
     """Run the paper exchange alone, in the foreground: Alpaca's API for any bot, fed by files or a seed.
 
     Behind -- come options of the exchange itself, as in: catalyst exchange --bars DIR -- --profile strict --key k --secret s
@@ -41,5 +42,5 @@ def exchange(bars: Path | None, news: Path | None, seed: int, port: int, speed: 
     limit = (200 if mode == "paced" else 0) if rate_limit is None else rate_limit
     arguments = ["--seed", str(seed), "--port", str(port), "--speed", str(speed), "--mode", mode, "--journal", str(journal or home / "exchange"),
                  "--rate-limit", str(limit)]
-    folders = [text for name, folder in (("--bars", bars), ("--news", news)) if folder for text in (name, str(folder))]
+    folders = [text for name, folder in (("--bars", bars), ("--daily", daily), ("--news", news)) if folder for text in (name, str(folder))]
     sys.exit(main([*arguments, *folders, *more], GREETING))

@@ -1,8 +1,8 @@
-"""Corporate actions, `/v1/corporate-actions`: those that the control plane has let happen."""
+"""Corporate actions, `/v1/corporate-actions`: those that the control plane has let happen, and what its splits make of older prices."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import uuid5
 
@@ -15,7 +15,7 @@ from .events import DividendPaid, SplitHappened
 from .exchange import Action, Exchange
 from .params import Query, day_of, symbols_of, whole
 from .refusals import Refusal
-from .sessions import new_york_day
+from .sessions import new_york_day, session_on, sessions_from
 
 MOST = 1_000
 
@@ -42,9 +42,35 @@ class CorporateActions:
         return JSONResponse({"corporate_actions": shown, "next_page_token": str(place + limit) if len(found) > place + limit else None})
 
 
+class Splits:
+    """What has been split, to show older prices and volumes as if they had been traded afterwards: `adjustment=split`."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._of = dict[str, list[tuple[date, float]]]()
+        for it in exchange.actions():
+            if isinstance(it.event, SplitHappened):
+                self._of.setdefault(it.event.symbol, []).append((effective_day(it.event.at), float(it.event.ratio)))
+
+    def adjusted(self, symbol: str, at: datetime, row: dict[str, Any]) -> dict[str, Any]:
+        """A bar that starts then, on today's scale."""
+        ratio = 1.0
+        for day, shares in self._of.get(symbol, ()):
+            ratio *= shares if new_york_day(at) < day else 1.0
+        if ratio == 1.0:
+            return row
+        return {**row, **{name: round(row[name] / ratio, 4) for name in ("o", "h", "l", "c")}, "v": round(row["v"] * ratio)}
+
+
+def effective_day(at: datetime) -> date:
+    """The first day at the new price: the day of the moment, or behind its closing bell that of the next session."""
+    day = new_york_day(at)
+    session = session_on(day)
+    return day if session is not None and at < session.close else next(it.day for it in sessions_from(day) if it.open > at)
+
+
 def _row(it: Action) -> tuple[str, dict[str, Any]]:
     """Its kind in the plural, and how it is written; everything of an action happens on one day here."""
-    event, day = it.event, new_york_day(it.event.at).isoformat()
+    event, day = it.event, effective_day(it.event.at).isoformat()
     days = {"process_date": day, "ex_date": day, "record_date": day, "payable_date": day}
     if isinstance(event, DividendPaid):
         paid = {"rate": float(event.amount), "special": False, "foreign": False}

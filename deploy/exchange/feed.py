@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from .sessions import Session
+
 MINUTE = timedelta(minutes=1)
 NAMED = 1_000   # at most so many faults are named one by one; the counts are always complete
 
@@ -170,6 +172,15 @@ class Feed:
         starts = self._starts_of[number]
         place = bisect_right(starts, int(latest.timestamp()) // 60) - 1
         return None if place < 0 else self._bar(self._rows_of[number][place], moment(starts[place]))
+
+    def close_of(self, symbol: str, session: Session) -> float | None:
+        """The close of a symbol's last regular minute of a session, whenever that is; None when the feed has no minute of it."""
+        number = self._number.get(symbol)
+        if number is None:
+            return None
+        starts = self._starts_of[number]
+        place = bisect_left(starts, int(session.close.timestamp()) // 60) - 1
+        return self._prices[3][self._rows_of[number][place]] if place >= 0 and starts[place] >= int(session.open.timestamp()) // 60 else None
 
     def _bar(self, row: int, start: datetime) -> Bar:
         # repr is the shortest text that reads back equal: what stood in the file, to 15 digits

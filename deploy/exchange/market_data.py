@@ -1,14 +1,16 @@
 """Market data over REST, `/v2/stocks`: only what has already happened on the simulated clock, in Alpaca's pages.
 
-Bars are the feed's, put together to any length (`timeframes`); trades and quotes are made up from them (`ticks`). A quote or a
-trade pushed by hand is the latest one until the next minute of its symbol.
+Bars are the feed's, put together to any length (`timeframes`), with the days before it began (`daily`); trades and quotes are made up
+from them (`ticks`). A quote or a trade pushed by hand is the latest one until the next minute of its symbol.
 """
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from heapq import merge
 from itertools import islice
 from typing import Any
 
@@ -17,10 +19,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from . import ticks, wire
+from .corporate import Splits
+from .daily import Daily
+from .daily import Row as Day
 from .exchange import Exchange
 from .feed import MINUTE, Bar, rfc3339
 from .params import Query, choice, symbols_of, time_of, whole
 from .refusals import Refusal
+from .sessions import Session, new_york_day, session_on
 from .timeframes import DAYS, MINUTES, SERVED, Timeframe, aggregate
 
 Row = tuple[datetime, dict[str, Any]]       # when, and how it is written
@@ -30,8 +36,8 @@ LOOK_BACK = timedelta(days=10)              # for the day before: longer than an
 class MarketData:
     """The endpoints of one exchange."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, exchange: Exchange, daily: Daily | None = None) -> None:
+        self._exchange, self._daily = exchange, daily or Daily()
         self.pushed: dict[tuple[str, str], Row] = {}        # by ("trades" | "quotes", symbol)
         self._before = dict[str, tuple[datetime, Bar | None]]()     # by symbol: a day's start, and the bar of the day before it
 
@@ -50,14 +56,30 @@ class MarketData:
         timeframe = Timeframe.read(written := query.get("timeframe", ""))
         if timeframe is None:
             raise Refusal("unsupported", field="timeframe", value=written, supported=SERVED)
+        splits = Splits(self._exchange) if choice(query, "adjustment", "raw", "split", "dividend", "spin-off", "all") in ("split", "all") else None
 
         def rows(symbol: str, first: datetime, last: datetime) -> Iterator[Row]:
-            minutes = self._history(symbol, timeframe.start(first), timeframe.last_moment(last) - MINUTE)
-            for it in aggregate(minutes, timeframe):
-                if first <= it.start <= last:
-                    yield it.start, wire.bar(it)
+            begin, end = timeframe.start(first), timeframe.last_moment(last) - MINUTE
+            minutes = self._history(symbol, begin, end)
+            before: Iterator[Row] = iter(())
+            if timeframe == DAYS:
+                before = ((at, _day(at, row)) for session, row in self._days_before(symbol, begin, end) if first <= (at := DAYS.start(session.open)) <= last)
+            elif not timeframe.within_a_day:
+                days = (_bar_of(symbol, session, row) for session, row in self._days_before(symbol, begin, end))
+                minutes = merge(days, minutes, key=lambda it: it.start)
+            bars = ((it.start, wire.bar(it)) for it in aggregate(minutes, timeframe) if first <= it.start <= last)
+            found = merge(before, bars, key=lambda row: row[0]) if timeframe == DAYS else bars
+            return ((at, splits.adjusted(symbol, at, row)) for at, row in found) if splits else iter(found)
 
         return self._pages("bars", query, rows)
+
+    def _days_before(self, symbol: str, first: datetime, last: datetime) -> Iterator[tuple[Session, Day]]:
+        """The days from outside the feed between two moments: those that are over, and of which the feed has no regular minute."""
+        now, feed = self._exchange.now(), self._exchange.feed
+        for row in self._daily.rows(symbol, new_york_day(first), new_york_day(min(last, now))):
+            session = session_on(date.fromordinal(row[0]))
+            if session is not None and session.close <= now and feed.close_of(symbol, session) is None:
+                yield session, row
 
     async def quotes(self, request: Request) -> Response:
         return self._ticks("quotes", request.query_params, self._quotes_of)
@@ -79,10 +101,10 @@ class MarketData:
         after = _read_token(query)
         pages: dict[str, list[dict[str, Any]]] = {}
         token, room, place = None, limit, ""
-        for symbol in symbols if last is not None else []:
+        for symbol in symbols:
             if after and symbol < after[0]:
                 continue
-            from_, to = first, last or first
+            from_, to = first, last
             if after and symbol == after[0]:
                 from_, to = (from_, after[1] - timedelta(microseconds=1)) if descending else (after[1] + timedelta(microseconds=1), to)
             found = reversed(list(rows(symbol, from_, to))) if descending else rows(symbol, from_, to)
@@ -96,13 +118,12 @@ class MarketData:
                 break
         return JSONResponse({name: pages, "next_page_token": token})
 
-    def _range(self, query: Query) -> tuple[datetime, datetime | None]:
-        """From the start of the simulated day unless asked; to the last finished minute at most, None before the first."""
+    def _range(self, query: Query) -> tuple[datetime, datetime]:
+        """From the start of the simulated day unless asked; to the last finished minute at most."""
         state = self._exchange.state
         first = time_of(query, "start") or datetime.combine(self._exchange.now().date(), time.min, UTC)
-        if state.minute is None:
-            return first, None
-        return first, min(time_of(query, "end", end_of_day=True) or state.minute, state.minute - timedelta(microseconds=1))
+        now = state.minute or state.now         # before the first minute there are only the days before
+        return first, min(time_of(query, "end", end_of_day=True) or now, now - timedelta(microseconds=1))
 
     # the latest
 
@@ -181,6 +202,17 @@ class MarketData:
     def _quotes_of(self, bar: Bar) -> Iterator[Row]:
         state = self._exchange.state
         return ((it.at, {"t": rfc3339(it.at), **it.wire()}) for it in ticks.quotes(bar, state.seed, state.rules))
+
+
+def _day(start: datetime, row: Day) -> dict[str, Any]:
+    """A day as it is written, without the detour by a Bar: a market's history has millions."""
+    return {"t": rfc3339(start), "o": row[1], "h": row[2], "l": row[3], "c": row[4], "v": row[5], "n": None, "vw": None}
+
+
+def _bar_of(symbol: str, session: Session, row: Day) -> Bar:
+    """A day as if it were one minute at the bell, for weeks and months."""
+    opened, high, low, close = (Decimal(repr(price)) for price in row[1:5])
+    return Bar(symbol, session.open, opened, high, low, close, row[5])
 
 
 def _read_token(query: Query) -> tuple[str, datetime] | None:

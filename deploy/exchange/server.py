@@ -7,7 +7,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from .account_control import AccountControl
 from .activities import Activities
 from .control import ControlPlane
 from .corporate import CorporateActions
+from .daily import Daily
 from .exchange import Exchange
 from .fault_control import FaultControl
 from .faults import Faults
@@ -51,6 +52,7 @@ class Settings:
     second_connection: str = "replace"  # replace | refuse: a second connection to the trade updates
     rate_limit: int = 0                 # requests a minute to the trading API, per key; 0 is without limit
     news: Sequence[Article] = ()        # oldest first
+    daily: Daily = field(default_factory=Daily)     # the days before the feed
 
 
 STANDARD = Settings()
@@ -112,7 +114,7 @@ def application(exchange: Exchange, access: Access, connections: Connections, se
     faults = Faults()
     streams = Streams(exchange, access, faults, connections.drop, settings.slow_client)
     streams.second_connection = settings.second_connection
-    data = MarketData(exchange)
+    data = MarketData(exchange, settings.daily)
     pushes = Pushes(exchange, streams.market, data)
     events = TradeEvents(exchange)
     rooms = (TradingApi(exchange), Activities(exchange), events, data, Screener(exchange, data), CorporateActions(exchange),
