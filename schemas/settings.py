@@ -59,6 +59,21 @@ class Settings(BaseModel):
     max_orders_a_minute: int = Field(60, gt=0, description="most orders sent within a minute, checked at the broker adapter",
                                      **_env("CATALYST_MAX_ORDERS_A_MINUTE"))
     command_ttl_s: int = Field(60, gt=0, description="how long a trade request may wait before it is too old to send", **_env("CATALYST_COMMAND_TTL", "s"))
+    news_poll_s: float = Field(30.0, gt=0, description="how long after the last question a source of news is asked again, live",
+                               **_env("CATALYST_NEWS_POLL", "s"))
+    news_stream_url: str = Field("", description="the broker's news stream; empty: on the host of the market data stream", **_env("CATALYST_NEWS_STREAM_URL"))
+    news_folder: Path | None = Field(None, description="folder with articles in *.jsonl files; empty: none", **_env("CATALYST_NEWS_FOLDER"))
+    edgar_agent: str = Field("", pattern=r"^[ -~]{0,200}$", description="who asks the SEC, a name and a mail address; empty: it is not asked",
+                             **_env("CATALYST_EDGAR_AGENT"))
+    edgar_url: str = Field("https://www.sec.gov", description="EDGAR's current filings and list of companies", **_env("CATALYST_EDGAR_URL"))
+    edgar_data_url: str = Field("https://data.sec.gov", description="EDGAR's submissions", **_env("CATALYST_EDGAR_DATA_URL"))
+    benzinga_key: SecretStr = Field(SecretStr(""), description="Benzinga's key; empty: it is not asked", **_env("CATALYST_BENZINGA_KEY"))
+    benzinga_url: str = Field("https://api.benzinga.com", description="Benzinga's news service", **_env("CATALYST_BENZINGA_URL"))
+    benzinga_a_minute: int = Field(30, gt=0, description="most requests to Benzinga within a minute", **_env("CATALYST_BENZINGA_A_MINUTE"))
+    benzinga_a_day: int = Field(10_000, gt=0, description="most requests to Benzinga within a day", **_env("CATALYST_BENZINGA_A_DAY"))
+    newsapi_key: SecretStr = Field(SecretStr(""), description="NewsAPI's key; empty: it is not asked", **_env("CATALYST_NEWSAPI_KEY"))
+    newsapi_url: str = Field("https://newsapi.org", description="NewsAPI, asked while Benzinga is not up", **_env("CATALYST_NEWSAPI_URL"))
+    newsapi_a_day: int = Field(90, gt=0, description="most requests to NewsAPI within a day; they are made evenly", **_env("CATALYST_NEWSAPI_A_DAY"))
     gateway_host: str = Field("127.0.0.1", description="address the gateway binds", **_env("CATALYST_GATEWAY_HOST"))
     gateway_port: Port = Field(5000, description="port of the MCP gateway", **_env("CATALYST_GATEWAY_PORT"))
     token_file: Path | None = Field(None, description="file with the gateway's bearer token; default HOME/run/token", **_env("CATALYST_TOKEN_FILE"))
