@@ -63,6 +63,16 @@ def test_a_seed_makes_up_the_days_before_its_feed_ending_at_its_first_price(star
     assert all(row["l"] <= min(row["o"], row["c"]) <= max(row["o"], row["c"]) <= row["h"] for row in found["AAPL"])
 
 
+def test_a_quarter_is_its_days_those_before_the_feed_and_those_of_it(start: Start) -> None:
+    exchange = start(*LOCKSTEP, "--seed", "7", "--symbols", "AAPL", "--days", "2")
+    exchange.advance(600)
+    of = days(exchange)["AAPL"]
+    quarter, = exchange.call("GET", "/v2/stocks/bars", None, symbols="AAPL", timeframe="3Month", start="2025-01-01")[1]["bars"]["AAPL"]
+    assert len(of) == 41
+    assert (quarter["o"], quarter["h"], quarter["l"], quarter["c"], quarter["v"]) == (
+        of[0]["o"], max(day["h"] for day in of), min(day["l"] for day in of), of[-1]["c"], sum(day["v"] for day in of))
+
+
 def test_pages_of_days_are_the_whole(start: Start) -> None:
     exchange = start(*LOCKSTEP, "--seed", "7", "--symbols", "AAPL,MSFT", "--days", "1")
     whole, pieces, token = days(exchange, "AAPL,MSFT", limit=10_000), dict[str, list[dict[str, Any]]](), ""

@@ -60,10 +60,10 @@ def shape(bars: list[Any]) -> tuple[float, float, float, float, float]:
 @pytest.mark.parametrize("amount, unit, count, starts", [
     (5, TimeFrameUnit.Minute, 86, "2025-03-03T14:30"), (59, TimeFrameUnit.Minute, 10, "2025-03-03T13:51"), (1, TimeFrameUnit.Hour, 9, "2025-03-03T14:00"),
     (4, TimeFrameUnit.Hour, 3, "2025-03-03T13:00"), (1, TimeFrameUnit.Day, 2, "2025-03-03T05:00"), (1, TimeFrameUnit.Week, 1, "2025-03-03T05:00"),
-    (1, TimeFrameUnit.Month, 1, "2025-03-01T05:00"), (3, TimeFrameUnit.Month, 1, "2025-01-01T05:00"),
+    (1, TimeFrameUnit.Month, 1, "2025-03-01T05:00"),
 ])
 def test_longer_bars_are_their_minutes_put_together(data: StockHistoricalDataClient, amount: int, unit: TimeFrameUnit, count: int, starts: str) -> None:
-    asked = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame(amount, unit), start=datetime(2025, 1, 1))
+    asked = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame(amount, unit), start=datetime(2025, 3, 1))      # the days before it are made up
     bars = data.get_stock_bars(asked)["AAPL"]
     assert (len(bars), bars[0].timestamp.isoformat()[:16]) == (count, starts)
     edges = [bar.timestamp for bar in bars] + [datetime.max.replace(tzinfo=UTC)]
