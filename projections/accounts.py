@@ -18,6 +18,7 @@ from schemas.cycle import CyclePaused, CycleResumed, CycleStarted, CycleStopped,
 from schemas.risk import (
     AccountResumed,
     AccountValued,
+    ApprovalLapsed,
     ApprovalRefused,
     ApprovalRequested,
     EmergencyStopped,
@@ -47,6 +48,7 @@ class Account(NamedTuple):
     paused: bool
     stopped: str | None
     changed_at: datetime | None
+    environment: str | None
 
 
 class Limits(NamedTuple):
@@ -170,7 +172,7 @@ class Breaker(NamedTuple):
 
 def account_after(row: Account | None, event: Any) -> Account:
     """Who acts for the account, whether it takes entries and who acts on signals. Halted, it stays so through new leases: a person has to lift it."""
-    row = (row or Account(event.subject, None, None, "recovering", None, None, "[]", None, "advisory", False, None, None))._replace(changed_at=event.time)
+    row = (row or Account(event.subject, None, None, "recovering", None, None, "[]", None, "advisory", False, None, None, None))._replace(changed_at=event.time)
     match event:
         case LeaseTaken():
             return row._replace(epoch=event.epoch, holder=event.holder, state="halted" if row.code else "recovering")
@@ -190,10 +192,14 @@ def account_after(row: Account | None, event: Any) -> Account:
             return row._replace(stopped=event.how)
         case CycleStarted():
             return row._replace(stopped=None)
+        case LimitsSet():       # logs of before mode.set said so: what turns to real money begins advisory
+            turns_real = event.environment == "live" and row.environment != "live"
+            return row._replace(environment=event.environment, mode="advisory" if turns_real else row.mode)
     return row
 
 
-def approval_after(row: Approval | None, event: ApprovalRequested | ApprovalRefused | LimitsSet | AccountResumed | ModeSet) -> Approval:
+def approval_after(row: Approval | None,
+                   event: ApprovalRequested | ApprovalRefused | ApprovalLapsed | LimitsSet | AccountResumed | ModeSet | CycleStarted) -> Approval:
     """Something waits for a person on the host, and what came of it. A refusal of one that never waited is a row too: somebody tried."""
     row = row or Approval(event.subject, event.approval_id or "", None, None, "[]", "refused", None, None, None, None, None)
     match event:
@@ -202,6 +208,8 @@ def approval_after(row: Approval | None, event: ApprovalRequested | ApprovalRefu
                                 command_id=event.causationid, asked_at=event.time, expires_at=event.expires, settled_at=None)
         case ApprovalRefused():
             return row._replace(state="expired" if row.state == "waiting" else row.state, message=event.message, settled_at=row.settled_at or event.time)
+        case ApprovalLapsed():
+            return row._replace(state="expired", message=event.reason, settled_at=event.time)
         case _:
             return row._replace(state="given", message=None, settled_at=event.time)
 
@@ -227,7 +235,7 @@ def account(event: Any) -> Iterator[Change]:
 
 def limits(event: LimitsSet) -> Iterator[Change]:
     """The risk parameters from here on, and the approval that let them pass."""
-    yield Put(STUBS, AccountStub(event.subject))
+    yield Fold(ACCOUNTS, (event.subject,), event)
     yield Put(LIMITS, Limits(event.subject, event.version, event.parameters.model_dump_json(), json.dumps(event.changed), event.origin, event.approval_id,
                              event.time))
     if event.approval_id:
@@ -239,8 +247,8 @@ def rejected(event: CommandRejected) -> Iterator[Change]:
     yield Put(REJECTIONS, Rejection(event.topic, event.partition, event.offset, event.subject, event.code, event.message, event.command_id, event.time))
 
 
-def approval(event: ApprovalRequested | ApprovalRefused) -> Iterator[Change]:
-    """Something waits for an approval, or one was refused."""
+def approval(event: ApprovalRequested | ApprovalRefused | ApprovalLapsed) -> Iterator[Change]:
+    """Something waits for an approval, waits no longer, or one was refused."""
     yield Put(STUBS, AccountStub(event.subject))
     yield Fold(APPROVALS, (event.subject, event.approval_id), event)
 

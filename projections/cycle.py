@@ -165,7 +165,7 @@ def controlled(event: ControlEvent) -> Iterator[Change]:
     yield Fold(ACCOUNTS, (event.subject,), event)
     yield Put(CONTROLS, Control(event.id, event.subject, action, getattr(event, how) if how else None, getattr(event, "actor", None),
                                 event.was if isinstance(event, AccountResumed) else event.reason, event.time))
-    if isinstance(event, AccountResumed | ModeSet) and event.approval_id:
+    if isinstance(event, AccountResumed | ModeSet | CycleStarted) and event.approval_id:
         yield Fold(APPROVALS, (event.subject, event.approval_id), event)
 
 

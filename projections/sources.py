@@ -55,6 +55,7 @@ SOURCES: Mapping[str, Source] = {source.topic.name: source for source in (
         **dict.fromkeys(ORDER_MOVES, trading.moved), **dict.fromkeys(ORDER_CHANGES, trading.asked),
         story.FillRecorded: trading.filled, story.PositionAdjusted: trading.adjusted,
         limits.LimitsSet: accounts.limits, limits.ApprovalRequested: accounts.approval, limits.ApprovalRefused: accounts.approval,
+        limits.ApprovalLapsed: accounts.approval,
         limits.EmergencyStopped: accounts.stopped, limits.PositionMarked: accounts.marked, limits.AccountValued: accounts.valued,
         limits.RiskAlerted: accounts.alerted,
         day.CyclePlanned: cycle.planned, day.PhaseEntered: cycle.phase, day.PhaseMissed: cycle.phase, day.AccountSealed: cycle.sealed,

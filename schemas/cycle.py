@@ -85,6 +85,7 @@ class CycleStarted(Event, type="cycle.started.v1", identity=("subject", "command
     command_id: UUID
     actor: str
     reason: str
+    approval_id: str | None = None      # the approval that let it pass, after a stop that halted or liquidated
 
 
 class ModeSet(Event, type="mode.set.v1", identity=("subject", "command_id")):

@@ -61,7 +61,7 @@ class ApprovalRequested(Event, type="approval.requested.v1", identity=("subject"
     """Something that makes the account less cautious waits until a person types `catalyst approve ID` on the host."""
 
     approval_id: str                    # eight letters and digits, function of what is asked
-    what: Literal["limits", "resume", "mode"]
+    what: Literal["limits", "resume", "mode", "start"]
     summary: str                        # what would change, in words and figures
     changes: tuple[tuple[str, str], ...]    # (name, value) as asked
     expires: UtcTime
@@ -73,6 +73,13 @@ class ApprovalRefused(Event, type="approval.refused.v1", identity=("subject", "c
     command_id: UUID
     approval_id: str
     message: str                        # what was wrong and what to do
+
+
+class ApprovalLapsed(Event, type="approval.lapsed.v1", identity=("subject", "approval_id")):
+    """What waited can be approved no longer: its time is over, or what came since took its place."""
+
+    approval_id: str
+    reason: str
 
 
 class EmergencyStopped(Event, type="emergency.stopped.v1", identity=("subject", "command_id")):
@@ -122,7 +129,8 @@ class AccountValued(Event, type="account.valued.v1", identity=("subject", "numbe
 
 
 class RiskAlerted(Event, type="risk.alerted.v1", identity=("subject", "number")):
-    """A limit is close (75% of it) or reached (enforced), or an order failed or is in doubt. Raised once per crossing, and cleared once."""
+    """A limit is close (75% of it) or reached (enforced), or an order failed or is in doubt. An alarm is known by code and subject: it is
+    raised (and may get worse), and cleared when its cause has ended; a cause that comes after that raises it anew."""
 
     code: str                           # of the check or limit: DAILY_LOSS, POSITION_SHARE … ORDER_REJECTED, ORDER_UNKNOWN, POSITION_NAKED, DIFFERENCE
     level: Literal["warning", "breach", "cleared"]
@@ -135,5 +143,5 @@ class RiskAlerted(Event, type="risk.alerted.v1", identity=("subject", "number"))
 
 
 EVENTS = (
-    LimitsSet, ApprovalRequested, ApprovalRefused, EmergencyStopped, AccountResumed, PositionMarked, AccountValued, RiskAlerted,
+    LimitsSet, ApprovalRequested, ApprovalRefused, ApprovalLapsed, EmergencyStopped, AccountResumed, PositionMarked, AccountValued, RiskAlerted,
 )

@@ -32,6 +32,7 @@ class InputsAdmitted(Event, type="inputs.admitted.v1", identity=("subject", "num
 
     number: int                         # counted per account from 1
     inputs: tuple[Admitted, ...]
+    facts_read: bool = True             # False: what reference says from before the start is not read back whole yet, and no entry is judged on it
 
 
 class CommandRejected(Event, type="command.rejected.v1", identity=("subject", "topic", "partition", "offset")):
@@ -161,7 +162,7 @@ class OrderSubmitting(Event, type="order.submitting.v1", identity=("subject", "o
     symbol: str
     side: Side
     quantity: Decimal
-    position_intent: Literal["buy_to_open", "sell_to_close"]
+    position_intent: Literal["buy_to_open", "sell_to_close", "buy_to_close"]
     expires: UtcTime
     price: Decimal                      # USD, what it was judged at; the adapter's own limit is held against it
     part: Part = "entry"

@@ -163,7 +163,8 @@ CREATE TABLE accounts (
     mode        text NOT NULL DEFAULT 'advisory' CHECK (mode IN ('autonomous', 'advisory', 'simulation')),
     paused      boolean NOT NULL DEFAULT false,
     stopped     text,                   -- how its day was stopped; null while it takes part
-    changed_at  timestamptz             -- null until the account's actor was heard of
+    changed_at  timestamptz,            -- null until the account's actor was heard of
+    environment text CHECK (environment IN ('exchange', 'paper', 'live'))      -- whose money it is; null before its first limits
 );
 
 CREATE TABLE risk_limits (
@@ -180,11 +181,11 @@ CREATE TABLE risk_limits (
 CREATE TABLE approvals (
     account     text NOT NULL,
     approval_id text NOT NULL,
-    what        text,                   -- limits · resume · mode; null where nothing ever waited under this id
+    what        text,                   -- limits · resume · mode · start; null where nothing ever waited under this id
     summary     text,
     changes     jsonb NOT NULL,         -- [name, value] pairs
     state       text NOT NULL CHECK (state IN ('waiting', 'given', 'expired', 'refused')),
-    message     text,                   -- why it was refused
+    message     text,                   -- why it was refused, or waits no longer
     command_id  uuid,                   -- what asked for it
     asked_at    timestamptz,
     expires_at  timestamptz,

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from schemas import codec, topics
+from schemas.analysis import SignalRaised
 from schemas.commands import SecuritiesRequested, TradeRequested
 from schemas.envelope import NAMESPACE, Event
 from schemas.market import BarClosed, BarCorrected, BarLate, MinuteSealed, SealedPartition, SessionClosed, SessionOpened
@@ -37,7 +38,7 @@ from schemas.trading import (
 from streams.log import EventLog, Message, Record, TopicPartition
 from streams.log.chain import Chain
 from streams.log.keys import partition_for
-from tests.unit.schemas import story_market
+from tests.unit.schemas import story_analysis, story_market
 from tests.unit.schemas.story import account as every_event
 from tests.unit.schemas.story import asked as every_command
 
@@ -274,9 +275,13 @@ def a_day(seed: int = 1, symbols: int = 12, minutes: int = 40) -> Tape:
     return everything_else(tape)
 
 
+def _signals() -> list[Event]:
+    return [event for event in story_analysis.found() if isinstance(event, SignalRaised)]
+
+
 def everything_else(tape: Tape) -> Tape:
     """The story of the golden files, on an account of its own: a kind of event that is new comes into the day with its golden file."""
-    for topic, events in ((REFERENCE, story_market.known()), (SIGNALS, story_market.seen()), (COMMANDS, every_command()), (BROKER, story_market.told()),
+    for topic, events in ((REFERENCE, story_market.known()), (SIGNALS, _signals()), (COMMANDS, every_command()), (BROKER, story_market.told()),
                           (TRADING, every_event())):
         told = [event.model_copy(update={"subject": "golden"}) if event.subject == "paper" else event for event in events]
         tape.say(topic.name, *told)

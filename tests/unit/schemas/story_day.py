@@ -98,6 +98,7 @@ def approved() -> Iterator[Event]:
     yield risk.ApprovalRefused.new(
         **ABOUT, time=LATER + timedelta(hours=1), command_id=event_id("approval.given.v1", "paper", "approve-K7QM2XPA"), approval_id=APPROVAL,
         message="K7QM2XPA waited until 16:04:03; nothing changed. Ask for the change again")
+    yield risk.ApprovalLapsed.new(**ABOUT, time=LATER + timedelta(hours=1), approval_id=APPROVAL, reason="nobody approved it until 16:04:03 UTC")
     stop = event_id("emergency.stop_requested.v1", "paper", "claude-2026-03-16-0013")
     yield risk.EmergencyStopped.new(**ABOUT, **WHO, time=LATER + SECOND, command_id=stop, reason="the feed looks wrong", cancelled=(ORDER, STOP_LEG),
                                     flattened=("AAPL", "MSFT"))
