@@ -31,7 +31,7 @@ from streams.trading.decide import Input
 from streams.trading.effects import BROKER_PART, Effects
 from streams.trading.evolve import evolve
 from streams.trading.inbox import Arrival, Latest
-from streams.trading.mail import Connected, Frame, Mail, Settled
+from streams.trading.mail import Connected, Frame, Mail, Said, Settled
 from streams.trading.story import decided
 from streams.writer import StreamWriter
 
@@ -60,10 +60,12 @@ class Actor:
         self.trading, self.verbatim, self._parameters = trading, verbatim, parameters
         self._simulated, self._environment = simulated, environment
         self.mail: asyncio.Queue[Mail] = asyncio.Queue()        # unbounded for the broker's news; `offer` holds back the log's
-        self.effects = Effects(role, log, broker, clock, trading, self.mail.put_nowait, self._start, lambda: self.state)
+        self.effects = Effects(role, log, broker, clock, trading, self._hear, self._start, lambda: self.state)
         self._room = asyncio.Event()
         self._held: deque[Arrival] = deque()                # requests and signals that wait for reconciliation
         self._arrived: deque[Arrival] = deque()             # what is to be admitted next, in order
+        self._said: asyncio.Queue[Frame | Said | Settled] = asyncio.Queue()     # what goes to catalyst.broker before anybody interprets it
+        self._unwritten = 0                                 # of it, what is not in the mail yet
         self._frames: deque[Frame] = deque()                # frames that wait for the answer to a submission in flight
         self._opened = asyncio.get_running_loop().time()
 
@@ -76,6 +78,7 @@ class Actor:
                 self.effects.hand_over(request)
             group.create_task(self.broker.stream(self._heard, self._connected, self._lost))
             group.create_task(self._keep_reporting())
+            group.create_task(self._keep_writing())
             self.broker.on_breaker(lambda state, failures, cause: self.effects.breaker("trading", state, failures, cause))
             if self.broker.breaker() == "closed" and any(name.startswith("BROKER_AWAY/") for name in self.state.alarms):
                 self.effects.breaker("trading", "closed", 0, "")        # it closed while nobody listened
@@ -97,7 +100,11 @@ class Actor:
         self.mail.put_nowait(item)
 
     def _heard(self, body: str) -> None:
-        self.mail.put_nowait(Frame(body))
+        self._hear(Frame(body))
+
+    def _hear(self, said: Frame | Said | Settled) -> None:
+        self._unwritten += 1
+        self._said.put_nowait(said)
 
     def _connected(self) -> None:
         self.role.ready(part=BROKER_PART)
@@ -135,9 +142,11 @@ class Actor:
     # -- one turn --------------------------------------------------------------------------------------------------------------------------------
 
     async def _turn(self, mail: Sequence[Mail]) -> None:
-        said: list[Event] = []
+        heard: list[Arrival] = []
         for item in mail:
             match item:
+                case Arrival() if item.place.topic == BROKER.name:
+                    heard.append(item)
                 case Arrival() if isinstance(item.given, EmergencyStopRequested):
                     self._arrived += [*self._held, item]        # what waits stands before it in the log; none of it may be passed over
                     self._held.clear()
@@ -145,18 +154,10 @@ class Actor:
                     self._held.append(item)
                 case Arrival():
                     self._arrived.append(item)
-                case Frame():
-                    self._frames.append(item)
                 case Connected():
                     self.effects.snapshot("reconnect")
                 case Settled():
-                    pass
-                case _:
-                    said.append(item)
-        said += [self._streamed(self._frames.popleft()) for _ in range(self._ripe_frames())]
-        heard: list[Arrival] = []
-        for words in _slices(said):
-            heard += await self._record(words)          # one append for an answer and the frames that came with it
+                    self._unwritten -= 1
         self._arrived.extendleft(reversed(heard))       # the broker's news first: a minute that waits for them is admitted behind them
         if not self.effects.snapshots and self._patience_is_over():
             self.effects.snapshot("start")
@@ -187,28 +188,14 @@ class Actor:
     async def _catch_up(self, moment: datetime | None) -> bool:
         """Fire the next timer of a jumped-over stretch; False while what an earlier one began has not come back."""
         timer = self._next_timer()
-        if self.effects.running or timer is None or moment is None:
+        if self._awaited() or timer is None or moment is None:
             return False
         await self._fire(timer)
-        return not self.effects.running
+        return not self._awaited()
 
-    def _ripe_frames(self) -> int:
-        """How many waiting frames may be written down: in lockstep up to the first about an order whose submission is still in flight. Its answer comes
-        first, so that equal runs tell equal stories; a live market's fills wait for nobody."""
-        if self.clock.pace != "lockstep":
-            return len(self._frames)
-        ripe = 0
-        for frame in self._frames:
-            if any(client_id in frame.body for client_id in self.effects.in_flight):
-                break
-            ripe += 1
-        return ripe
-
-    async def _record(self, events: Sequence[Event]) -> list[Arrival]:
-        """Put what the broker said on catalyst.broker, verbatim, before anybody interprets it."""
-        places = await self.verbatim.append(events)
-        return [Arrival(Admitted(topic=BROKER.name, partition=place.partition, offset=place.offset, id=event.id), event)
-                for place, event in zip(places, events, strict=True)]
+    def _awaited(self) -> bool:
+        """Whether something that the broker was asked, or said, has not been taken up yet."""
+        return bool(self.effects.running or self._unwritten or not self.mail.empty())
 
     def _with_context(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """A decision leans on nothing that a restart would lose: the bars and the reference it needs are admitted right before it."""
@@ -259,6 +246,56 @@ class Actor:
             self.role.log.info("decided", event_type=event.type, event_id=str(event.id), correlation_id=str(event.correlationid))
         for event in batch:
             self.effects.act(event)
+
+    # -- what the broker says ------------------------------------------------------------------------------------------------------------------------
+
+    async def _keep_writing(self) -> None:
+        """Put what the broker says on catalyst.broker while the account decides about something else: an answer waits for no other decision's append.
+        What is written comes back as mail, in the order in which it was written."""
+        while True:
+            said: list[Event] = []
+            settled: list[Settled] = []
+            for item in await self._spoken():
+                match item:
+                    case Frame():
+                        self._frames.append(item)
+                    case Settled():
+                        settled.append(item)
+                    case _:
+                        said.append(item)
+            said += [self._streamed(self._frames.popleft()) for _ in range(self._ripe_frames())]
+            for words in _slices(said):                 # one append for an answer and the frames that came with it
+                for arrival in await self._record(words):
+                    self.mail.put_nowait(arrival)
+                self._unwritten -= len(words)
+            for item in settled:                        # behind everything that it says has come back
+                self.mail.put_nowait(item)
+                self._unwritten -= 1
+
+    async def _spoken(self) -> list[Frame | Said | Settled]:
+        """The next word, and all that wait behind it."""
+        said = [await self._said.get()]
+        while not self._said.empty():
+            said.append(self._said.get_nowait())
+        return said
+
+    def _ripe_frames(self) -> int:
+        """How many waiting frames may be written down: in lockstep up to the first about an order whose submission is still in flight. Its answer comes
+        first, so that equal runs tell equal stories; a live market's fills wait for nobody."""
+        if self.clock.pace != "lockstep":
+            return len(self._frames)
+        ripe = 0
+        for frame in self._frames:
+            if any(client_id in frame.body for client_id in self.effects.in_flight):
+                break
+            ripe += 1
+        return ripe
+
+    async def _record(self, events: Sequence[Event]) -> list[Arrival]:
+        """Put what the broker said on catalyst.broker, verbatim, before anybody interprets it."""
+        places = await self.verbatim.append(events)
+        return [Arrival(Admitted(topic=BROKER.name, partition=place.partition, offset=place.offset, id=event.id), event)
+                for place, event in zip(places, events, strict=True)]
 
     # -- health and words --------------------------------------------------------------------------------------------------------------------------
 

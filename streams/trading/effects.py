@@ -21,7 +21,7 @@ from streams.role import ERRORS, Role
 from streams.trading.account import Account
 from streams.trading.broker import Answer, Broker, BrokerUnavailable
 from streams.trading.clock import MarketClock
-from streams.trading.mail import Mail, Settled
+from streams.trading.mail import Said, Settled
 from streams.trading.order import Order
 from streams.workflow.cycle import calendar_span, wants_calendar
 from streams.writer import StreamWriter
@@ -34,7 +34,7 @@ ASKING = ("look", "absence")        # timers whose effect is a question about an
 class Effects:
     """The actor's hands. `running` counts what has not come back yet."""
 
-    def __init__(self, role: Role, log: EventLog, broker: Broker, clock: MarketClock, trading: StreamWriter, post: Callable[[Mail], None],
+    def __init__(self, role: Role, log: EventLog, broker: Broker, clock: MarketClock, trading: StreamWriter, post: Callable[[Said | Settled], None],
                  start: Callable[[Coroutine[Any, Any, None]], object], state: Callable[[], Account]) -> None:
         self.role, self.log, self.broker, self.clock, self.trading = role, log, broker, clock, trading
         self._post, self._begin, self._state = post, start, state

@@ -24,4 +24,4 @@ class Settled:
 
 
 Said = BrokerAnswered | BrokerSnapshot | CalendarRead | BreakerChanged      # goes to catalyst.broker, verbatim, before anybody interprets it
-Mail = Arrival | Frame | Connected | Settled | Said
+Mail = Arrival | Connected | Settled
