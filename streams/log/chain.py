@@ -75,7 +75,7 @@ class Chain:
             epoch, seq, prevhash = self.epoch, self.seq + 1, self.hash
         stamped = event.stamped(recordedtime=recordedtime, seq=seq, prevhash=prevhash, epoch=epoch, runid=runid)
         value = codec.encode(stamped)
-        return Message(stamped.subject, value, codec.headers(stamped)), replace(self, epoch=epoch, seq=seq, hash=codec.digest(value))
+        return Message(stamped.subject, value, codec.headers(stamped)), Chain(epoch, seq, codec.digest(value), self.leased)
 
     def stamp_all(self, events: Iterable[Event], *, recordedtime: datetime, runid: str) -> tuple[list[Message], "Chain"]:
         """`stamp` for several, in order: one append."""
@@ -116,7 +116,7 @@ class Chain:
             return self._stays(Verdict.DUPLICATE, f"seq {seq} of epoch {self.epoch} again")
         if event.prevhash != self.hash:
             return self._stays(Verdict.BROKEN, f"seq {seq} of epoch {self.epoch} has prevhash {event.prevhash}; the record before it has digest {self.hash}")
-        return Judged(Verdict.APPLIES, replace(self, seq=seq, hash=digest), "")
+        return Judged(Verdict.APPLIES, Chain(self.epoch, seq, digest, self.leased), "")
 
     def _stays(self, verdict: Verdict, why: str) -> Judged:
         return Judged(verdict, self, why)

@@ -20,7 +20,7 @@ ZERO = Decimal(0)
 PROTECTIVE = ("stop", "target")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)      # no slots: see variant.py
 class Holding:
     """Shares of one symbol (short < 0), what they cost (USD, average cost), and where they are protected."""
 
@@ -74,7 +74,7 @@ class Funds:
     last_equity: Decimal = ZERO         # at the last close
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)      # no slots: see variant.py
 class Day:
     """What is counted per day; begun anew by the first phase of each session."""
 
@@ -122,7 +122,7 @@ def _index(orders: Mapping[UUID, Order]) -> Index:
     return _newest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)      # no slots: see variant.py
 class Account:
     """One account, folded."""
 

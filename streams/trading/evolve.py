@@ -4,7 +4,6 @@ Every rule is a small function in the table MEANINGS; an event without a row mea
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -50,6 +49,7 @@ from schemas.trading import (
 from streams.risk.book import ClosedTrade, Facts
 from streams.trading.account import ZERO, Account, Day, Funds, Holding, Price, Timer, Waiting
 from streams.trading.order import Former, Happening, Order, move
+from streams.trading.variant import replace
 from streams.workflow import cycle
 
 HANDED_OVER = timedelta(minutes=15)     # a simulated intent has reached its account by then, or is too old to trade on

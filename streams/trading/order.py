@@ -125,7 +125,7 @@ class Former:
     notional: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)      # no slots: see variant.py
 class Order:
     """One order as the log tells it: entries, exits, protective stops, the broker's legs, and adopted foreign ones. Shares and USD."""
 

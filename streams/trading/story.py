@@ -4,7 +4,7 @@ A turn is a head (inputs admitted, or a timer fired) and the events decided from
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from schemas.cycle import ModeSet
 from schemas.envelope import Event
@@ -18,6 +18,7 @@ from streams.trading.decide import Illegible, Input, answer
 from streams.trading.evolve import CONTEXT, evolve
 from streams.trading.inbox import read
 from streams.trading.recovery import Start
+from streams.trading.variant import replace
 
 Head = InputsAdmitted | TimerFired
 
@@ -82,7 +83,7 @@ async def turns_of(log: EventLog, account: str, end: int | None = None, start: S
             turn = Turn(event, state)
             continue
         if turn is not None and not by_the_shell(event):
-            turn = replace(turn, decided=(*turn.decided, event))
+            turn = Turn(turn.head, turn.before, (*turn.decided, event))
         state = evolve(state, event)
     yield Story(state, turn)
 
