@@ -58,9 +58,9 @@ class Web:
             async with asyncio.timeout(WHOLE):
                 return await self._get(path, params)
         except TimeoutError:
-            raise Unavailable(f"{self.name}: no answer within {WHOLE:g} s") from None
+            raise Unavailable(f"{self.name}: no answer within {WHOLE:g} s", silent=True) from None
         except httpx.HTTPError as error:        # its text may hold the address, and that a key
-            raise Unavailable(f"{self.name}: {type(error).__name__}") from None
+            raise Unavailable(f"{self.name}: {type(error).__name__}", silent=isinstance(error, httpx.TransportError)) from None
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 WINDOW = timedelta(hours=24)
+REMEMBERED = timedelta(hours=48)        # of publication: 24 for the novelty, and as much again for edits of what was new then
+SWEEP = timedelta(hours=1)              # of market time between two clearings of what is older
+MOST = 10_000                           # articles; a busy day has 2,000 with filings
 SIMILAR = 0.5           # shared words of all words (Jaccard) from which two headlines tell the same
 FADES = 0.75            # novelty of each further telling: 100, 75, 56, 42 …
 WORD = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?")
@@ -59,30 +62,74 @@ def telling(headline: str) -> frozenset[str]:
     return frozenset(words_of(headline)) - EMPTY
 
 
-def judge(id: str, feed: str, time: datetime, headline: str, symbols: Iterable[str], told: Iterable[Told]) -> Novelty:
-    """How new an article is beside those that are known already and were published within 24 hours of it. The first of its chain is 100.
+class Memory:
+    """The articles of the last two days, found by headline, symbol and chain. What it answers depends on which articles it holds, and on nothing else."""
 
-    Filings are never duplicates of each other: two of one form bear the same headline.
-    """
-    same, words, about = normalised(headline), telling(headline), frozenset(symbols)
-    earlier = [it for it in told if it.id != id and abs(time - it.time) <= WINDOW]
-    equal = [it for it in earlier if same and it.headline == same and not feed == it.feed == "edgar"]
-    first = min(equal, key=lambda it: (it.time, it.id), default=None)
-    like = first if first is not None else _most_similar(words, about, earlier)
-    if like is None:
-        return Novelty(id, 100, None)
-    before = sum(it.chain == like.chain for it in earlier)
-    return Novelty(like.chain, round(100 * FADES ** before), first.id if first else None)
+    def __init__(self) -> None:
+        self._told: dict[str, Told] = {}
+        self._by: dict[tuple[str, str], dict[str, None]] = {}       # ("headline", …), ("symbol", …), ("chain", …) → ids
+        self._latest: datetime | None = None
+        self._swept: datetime | None = None
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def get(self, id: str) -> Told | None:
+        """The article, when it is still remembered."""
+        it = self._told.get(id)
+        return it if it is not None and self._latest is not None and it.time >= self._latest - REMEMBERED else None
+
+    def put(self, told: Told) -> None:
+        """Remember this of the article, instead of what was known of it."""
+        self._forget(told.id)
+        self._told[told.id] = told
+        for place in _places(told):
+            self._by.setdefault(place, {})[told.id] = None
+        self._latest = max(self._latest or told.time, told.time)
+        if self._swept is None or self._latest - self._swept > SWEEP or len(self._told) > MOST * 1.1:
+            self._sweep(self._latest)
+
+    def judge(self, id: str, feed: str, time: datetime, headline: str, symbols: Iterable[str]) -> Novelty:
+        """How new an article is beside those that are known already and were published within 24 hours of it. The first of its chain is 100.
+
+        Filings are never duplicates of each other: two of one form bear the same headline.
+        """
+        same, words, about = normalised(headline), telling(headline), frozenset(symbols)
+        near = [it for it in self._at("headline", same) if it.id != id and abs(it.time - time) <= WINDOW]
+        first = min((it for it in near if not feed == it.feed == "edgar"), key=lambda it: (it.time, it.id), default=None)
+        related = {it.id: it for symbol in about or ("",) for it in self._at("symbol", symbol) if it.id != id and abs(it.time - time) <= WINDOW}
+        like = first or _most_similar(words, related.values())
+        if like is None:
+            return Novelty(id, 100, None)
+        before = sum(abs(it.time - time) <= WINDOW for it in self._at("chain", like.chain))
+        return Novelty(like.chain, round(100 * FADES ** before), first.id if first else None)
+
+    def _at(self, kind: str, key: str) -> Iterable[Told]:
+        return [self._told[id] for id in self._by.get((kind, key), ())]
+
+    def _forget(self, id: str) -> None:
+        if (told := self._told.pop(id, None)) is None:
+            return
+        for place in _places(told):
+            ids = self._by[place]
+            del ids[id]
+            if not ids:
+                del self._by[place]
+
+    def _sweep(self, latest: datetime) -> None:
+        self._swept = latest
+        oldest_first = sorted(self._told.values(), key=lambda it: (it.time, it.id))
+        spare = len(oldest_first) - MOST
+        for number, it in enumerate(oldest_first):
+            if it.time < latest - REMEMBERED or number < spare:
+                self._forget(it.id)
 
 
-def _most_similar(words: frozenset[str], about: frozenset[str], earlier: Iterable[Told]) -> Told | None:
-    """The article that says the most alike about one of the same securities; of equals the earliest."""
-    best: tuple[float, Told] | None = None
-    for it in earlier:
-        if (about or it.symbols) and about.isdisjoint(it.symbols):
-            continue
-        shared = len(words & it.words)
-        alike = shared / (len(words | it.words) or 1)
-        if alike >= SIMILAR and (best is None or alike > best[0] or (alike == best[0] and (it.time, it.id) < (best[1].time, best[1].id))):
-            best = alike, it
-    return best[1] if best else None
+def _places(told: Told) -> list[tuple[str, str]]:
+    return [("headline", told.headline), ("chain", told.chain), *(("symbol", symbol) for symbol in told.symbols or ("",))]
+
+
+def _most_similar(words: frozenset[str], related: Iterable[Told]) -> Told | None:
+    """The article that says the most alike; of equals the earliest."""
+    alike = [(len(words & it.words) / (len(words | it.words) or 1), it) for it in related]
+    return min(((-share, it.time, it.id, it) for share, it in alike if share >= SIMILAR), key=lambda found: found[:3], default=(0, 0, 0, None))[3]

@@ -6,16 +6,17 @@ A source speaks to one outside interface and turns what it said into `RawArticle
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 class Unavailable(ConnectionError):
     """The source gave no usable answer. Ask again later, not before `retry_after` seconds where it says so; the message says which source and why, and
     never holds a key."""
 
-    def __init__(self, cause: str, retry_after: float | None = None) -> None:
+    def __init__(self, cause: str, retry_after: float | None = None, *, silent: bool = False) -> None:
         super().__init__(cause)
         self.retry_after = retry_after
+        self.silent = silent            # nobody answered at all
 
 
 class NoArticle(ValueError):
@@ -49,6 +50,7 @@ class Source(ABC):
     simulated = False                   # whether it belongs to a simulation; the world's news are no news there
     backup_of = ""                      # asked only while that feed is not up
     every = 0.0                         # s between two questions at least; 0: as the settings say
+    late = timedelta(minutes=10)        # how long after its time an article may appear: so far back each question reaches behind the last
 
     @property
     def off(self) -> str:

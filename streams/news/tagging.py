@@ -24,12 +24,12 @@ LEGAL = frozenset(("inc", "incorporated", "corp", "corporation", "co", "company"
                    "ab", "asa", "spa", "holding", "holdings", "group", "de"))
 # Securities whose names say nothing about a company.
 NO_COMPANY = re.compile(r"\b(?:etfs?|etns?|funds?|portfolio|index|ishares|proshares|direxion|spdr|vanguard|invesco|notes?|warrants?|rights?|units?|preferred|"
-                        r"depositary shares? each|debentures?|acquisition)\b", re.IGNORECASE)
+                        r"debentures?|acquisition)\b", re.IGNORECASE)
 # Words that a headline uses without meaning the company of that name.
 COMMON_WORDS = frozenset((
     "target", "gap", "block", "match", "snap", "unity", "best", "general", "national", "american", "united", "first", "core", "summit", "progressive",
     "southern", "discover", "travelers", "equity", "global", "world", "energy", "power", "health", "gold", "silver", "steel", "oil", "bank", "capital",
-    "carnival", "ball", "ford", "harmony", "insight", "key", "life", "loop", "moderna'", "natural", "open", "premier", "prime", "pure", "regions", "root",
+    "carnival", "ball", "ford", "harmony", "insight", "key", "life", "loop", "natural", "open", "premier", "prime", "pure", "regions", "root",
     "safe", "sea", "simply", "smart", "sprout", "square", "star", "stem", "sun", "total", "trade", "trust", "up", "vital", "wave", "west", "zoom", "news",
     "fox", "dollar", "dow", "nasdaq", "visa", "chase", "delta", "alliance", "focus", "frontier", "spirit", "sunrise", "range", "ready", "compass", "shell",
     "express", "hess", "cable", "service", "public", "western", "eastern", "northern", "pacific", "atlantic", "china", "canada", "japan", "israel", "now",
@@ -41,6 +41,8 @@ GOES_ON = frozenset((
     "technology", "systems", "software", "semiconductor", "industries", "international", "global", "motors", "airlines", "foods", "brands", "entertainment",
     "media", "communications", "networks", "medical", "health", "healthcare", "sciences", "materials", "chemical", "steel", "solar", "logistics", "rush",
     "valley", "river", "creek", "lake", "mountain", "records", "leisure", "music", "hotels", "resorts", "studios", "university", "foundation", "credit"))
+# The word behind a name that makes it the one who speaks of somebody else.
+SPEAKS = frozenset(("upgrades", "downgrades", "initiates", "reiterates", "maintains", "resumes", "assumes", "reinstates", "analyst", "analysts", "starts"))
 # What headlines call companies that are listed under another name.
 ALIASES: Mapping[str, str] = {"google": "GOOGL", "facebook": "META", "j&j": "JNJ", "p&g": "PG", "amd": "AMD", "ibm": "IBM", "gm": "GM", "ge": "GE", "at&t": "T"}
 
@@ -67,7 +69,7 @@ def lexicon(securities: Mapping[str, str]) -> Lexicon:
         if len(wholes) == 1 and len(symbols) <= CLASSES:        # two companies of one name: nobody knows which is meant
             names.setdefault(words[0], []).append((words, tuple(symbols)))
     for alias, symbol in ALIASES.items():
-        if symbol in securities:
+        if symbol in securities and all(words != (alias,) for words, _ in names.get(alias, ())):
             names.setdefault(alias, []).append(((alias,), (symbol,)))
     return Lexicon(frozenset(securities), {first: sorted(found, key=lambda it: (-len(it[0]), it[0])) for first, found in names.items()})
 
@@ -82,7 +84,7 @@ def without_shares(name: str) -> str:
 def company_words(name: str) -> tuple[str, ...]:
     """The words of a company's name that a headline would use, in small letters: `The Coca-Cola Company` gives coca-cola."""
     words = [_word(it) for it in WORD.findall(name)]
-    while words and words[-1] in LEGAL:
+    while words and words[-1] in LEGAL | {"&", "and"}:
         words.pop()
     return tuple(words[1:] if len(words) > 1 and words[0] == "the" else words)
 
@@ -127,8 +129,8 @@ def _written_as_name(said: Sequence[str]) -> bool:
 
 
 def _goes_on(words: Sequence[str], end: int) -> bool:
-    """Whether the name is only the beginning of another one."""
-    return end < len(words) and words[end] in GOES_ON
+    """Whether the name is only the beginning of another one, or the one who speaks."""
+    return end < len(words) and (words[end] in GOES_ON or words[end] in SPEAKS)
 
 
 def _word(said: str) -> str:

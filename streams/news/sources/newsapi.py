@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.settings import Settings
@@ -21,6 +21,7 @@ class NewsApi(Source):
 
     feed = "newsapi"
     backup_of = "benzinga"
+    late = timedelta(hours=25)          # its free plan is a day behind
 
     def __init__(self, settings: Settings) -> None:
         self._key = settings.newsapi_key.get_secret_value()
