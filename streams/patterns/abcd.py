@@ -57,7 +57,7 @@ def detect(series: Series, timeframe: Timeframe, rules: Abcd = RULES) -> Detecti
 
 
 def _judge(bars: Bars, timeframe: Timeframe, rules: Abcd, b: int) -> Detection | None:
-    high, low, last = bars.high, bars.low, len(bars.end) - 1
+    high, low, last = bars.high, bars.low, len(bars) - 1
     a = latest_lowest(bars, max(0, b - rules.leg_bars_most - 1), b + 1)     # one more: it shows a leg that is too long
     c = latest_lowest(bars, b + 1, last)
     leg, pullback, second = b - a, c - b, last - c

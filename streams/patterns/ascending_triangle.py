@@ -57,7 +57,7 @@ def detect(series: Series, timeframe: Timeframe, rules: AscendingTriangle = RULE
 
 def _beginnings(bars: Bars, rules: AscendingTriangle, top: int) -> list[int]:
     """The swing highs that may be the first touch: near enough to the top for the deepest triangle there could be, with nothing above the top since."""
-    last = len(bars.end) - 1
+    last = len(bars) - 1
     higher = np.flatnonzero(bars.high[:top] > bars.high[top])
     first = max(last - rules.bars_most, int(higher[-1]) + 1 if len(higher) else 0)
     near = bars.high[top] - rules.touch_tolerance * (bars.high[top] - bars.low[first:last].min())
@@ -65,7 +65,7 @@ def _beginnings(bars: Bars, rules: AscendingTriangle, top: int) -> list[int]:
 
 
 def _judge(bars: Bars, timeframe: Timeframe, rules: AscendingTriangle, top: int, first: int) -> Detection | None:
-    high, low, last, level = bars.high, bars.low, len(bars.end) - 1, float(bars.high[top])
+    high, low, last, level = bars.high, bars.low, len(bars) - 1, float(bars.high[top])
     height = level - float(low[first + 1:last].min())
     inside = bars.swings[bars.swings >= first]
     touches = inside[high[inside] >= level - rules.touch_tolerance * height]

@@ -58,7 +58,7 @@ def detect(series: Series, timeframe: Timeframe, rules: BullFlag = RULES) -> Det
 
 
 def _judge(bars: Bars, timeframe: Timeframe, rules: BullFlag, top: int) -> Detection | None:
-    high, low, last = bars.high, bars.low, len(bars.end) - 1
+    high, low, last = bars.high, bars.low, len(bars) - 1
     base = latest_lowest(bars, max(0, top - rules.pole_bars_most - 1), top + 1)     # one more: it shows a pole that is too long
     height = float(high[top] - low[base])
     if not rules.pole_bars_least <= top - base <= rules.pole_bars_most or high[top] < high[base:top].max():

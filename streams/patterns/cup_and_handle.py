@@ -62,7 +62,7 @@ def detect(series: Series, timeframe: Timeframe, rules: CupAndHandle = RULES) ->
 
 def _left_rims(bars: Bars, rules: CupAndHandle, right: int) -> list[int]:
     """The swing highs that, with this right rim, are rims of a cup: long enough for the handle, of nearly one height, nothing higher between."""
-    rim, handle = bars.high[right], len(bars.end) - 2 - right
+    rim, handle = bars.high[right], len(bars) - 2 - right
     nearest = max(rules.cup_bars_least, handle / rules.handle_bars_most)
     lefts = bars.swings[(bars.swings >= right - rules.cup_bars_most) & (bars.swings <= right - nearest)]
     lowest = np.minimum.accumulate(bars.low[:right + 1][::-1])[::-1][lefts]
@@ -74,7 +74,7 @@ def _left_rims(bars: Bars, rules: CupAndHandle, right: int) -> list[int]:
 
 
 def _judge(bars: Bars, timeframe: Timeframe, rules: CupAndHandle, left: int, right: int) -> Detection | None:
-    high, low, last = bars.high, bars.low, len(bars.end) - 1
+    high, low, last = bars.high, bars.low, len(bars) - 1
     bottom, handle_low = latest_lowest(bars, left, right + 1), latest_lowest(bars, right + 1, last)
     depth = float(high[left] + high[right]) / 2 - float(low[bottom])
     unit = true_range(bars, left, last)

@@ -8,8 +8,8 @@ range). The middle of the range as the stop is common practice where the far sid
 from dataclasses import dataclass
 
 from schemas.analysis import Timeframe
-from streams.patterns.shape import DAY, MINUTES, Detection, Measure, Rules, complete, latest_lowest, mean, new_york_offset, number, true_range, usable
-from streams.technical.series import Series
+from streams.patterns.shape import DAY, Detection, Measure, Rules, complete, latest_lowest, mean, number, true_range, usable
+from streams.technical.series import MINUTES, Series, new_york
 
 NAME, VERSION = "opening_range_breakout", "1"
 DEFINITION = ("The highest and lowest price of the first minutes from 09:30 New York; no close outside them since; complete with the first close above "
@@ -44,10 +44,10 @@ MEASURES = (
 def detect(series: Series, timeframe: Timeframe, rules: OpeningRange = RULES) -> Detection | None:
     """The opening-range breakout that the last bar completes, or None. Intraday only."""
     bars = usable(series, timeframe)
-    last, step = len(bars.end) - 1, MINUTES[timeframe]
+    last, step = len(bars) - 1, MINUTES[timeframe]
     if last < 1 or step >= rules.range_minutes:
         return None
-    minute = (bars.end + new_york_offset(int(bars.end[last])) - 1) % DAY + 1 - rules.opens       # since the open, at the END of each bar
+    minute = new_york(bars.end) % DAY + 1 - rules.opens         # since the open, at the END of each bar
     first, after = int(minute.searchsorted(step)), int(minute.searchsorted(rules.range_minutes, side="right"))
     late = int(minute[last]) - rules.range_minutes
     if not 0 < late <= rules.within_minutes or after - first < max(1.0, rules.coverage_least * rules.range_minutes / step):

@@ -6,21 +6,17 @@ volume or time; and every figure is taken from the pattern's own bars, so nothin
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.analysis import Timeframe
 from streams.patterns.pivots import swing_highs
-from streams.technical.series import Series
+from streams.technical.series import MINUTES, Series, new_york
 
-MINUTES: dict[Timeframe, int] = {"1m": 1, "5m": 5, "1d": 1440}      # in a bar
 LOOKBACK = 390                      # bars, at most: a regular session of minutes
 DAY = 1440
-NEW_YORK = ZoneInfo("America/New_York")
 
 T = TypeVar("T")
 
@@ -61,11 +57,14 @@ class Measure:
         return Part(self.name, float(min(1.0, max(0.0, (figure - self.worst) / (self.best - self.worst)))), self.weight)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bars(Series):
     """The bars that a pattern may be made of, and the swings among them: found once for all patterns."""
 
-    swings: NDArray[np.intp]        # indices of the swing highs
+    swings: NDArray[np.intp] = field(init=False)       # indices of the swing highs
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "swings", swing_highs(self.high))
 
 
 class Spot(NamedTuple):
@@ -109,13 +108,6 @@ class Detection:
         return self.points[-1].end
 
 
-def new_york_offset(end: int) -> int:
-    """Minutes that New York is ahead of UTC (it is behind: negative) at an epoch minute."""
-    offset = datetime.fromtimestamp(end * 60, UTC).astimezone(NEW_YORK).utcoffset()
-    assert offset is not None
-    return int(offset.total_seconds()) // 60
-
-
 def usable(series: Series, timeframe: Timeframe) -> Bars:
     """The bars that a pattern complete at the last bar may be made of; maybe none.
 
@@ -124,24 +116,15 @@ def usable(series: Series, timeframe: Timeframe) -> Bars:
     """
     if isinstance(series, Bars):
         return series
-    count = len(series.end)
-    first = max(0, count - LOOKBACK)
-    if count and timeframe != "1d":
-        last = int(series.end[-1]) - 1              # a bar that ends at midnight is of the day before
-        offset = new_york_offset(last)
-        midnight = (last + offset) // DAY * DAY - offset
-        first = max(first, int(np.searchsorted(series.end, midnight, side="right")))
-    bars = since(series, first)
+    bars = series[max(0, len(series) - LOOKBACK):]
+    if len(bars) and timeframe != "1d":
+        midnight = bars.end[-1] - 1 - new_york(bars.end[-1:])[0] % DAY
+        bars = bars[int(np.searchsorted(bars.end, midnight, side="right")):]
     true = (bars.low > 0) & (bars.low <= bars.open) & (bars.low <= bars.close) & (bars.open <= bars.high) & (bars.close <= bars.high)
     true &= (bars.high < np.inf) & (bars.volume >= 0) & (bars.volume < np.inf)
     if not true.all():
-        bars = since(bars, len(true) - int(np.argmin(true[::-1])))
-    return Bars(bars.end, bars.open, bars.high, bars.low, bars.close, bars.volume, swing_highs(bars.high))
-
-
-def since(series: Series, first: int) -> Series:
-    """The series from a bar on."""
-    return Series(series.end[first:], series.open[first:], series.high[first:], series.low[first:], series.close[first:], series.volume[first:])
+        bars = bars[len(true) - int(np.argmin(true[::-1])):]
+    return Bars(bars.end, bars.open, bars.high, bars.low, bars.close, bars.volume)
 
 
 def true_range(bars: Series, first: int, last: int) -> float:
@@ -173,7 +156,7 @@ def complete(
     breakout: float, stop: float, target: float, points: Iterable[tuple[str, int, float]], parts: tuple[Part, ...],
 ) -> Detection | None:
     """The finding at the last bar, or None where the rules that all patterns share say no. `points` without the breakout: name, index, price, in time."""
-    last, points = len(bars.end) - 1, tuple(points)
+    last, points = len(bars) - 1, tuple(points)
     first, close = points[0][1], float(bars.close[last])
     if not 0 < stop < breakout < close < target or close - breakout > rules.chase_most * (target - breakout):
         return None

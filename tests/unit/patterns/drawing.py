@@ -124,19 +124,10 @@ def opening_range_breakout(
     drawn.end[count:] += gap
     present = np.ones(len(drawn.end), np.bool_)
     present[2:2 + missing] = False
-    return Series(*(getattr(drawn, column)[present] for column in COLUMNS))
+    return drawn[present]
 
 
 SHAPES = {shape.__name__: shape for shape in (bull_flag, cup_and_handle, ascending_triangle, abcd, opening_range_breakout)}
-
-
-def until(series: Series, last: int) -> Series:
-    """The first so many bars."""
-    return Series(*(getattr(series, column)[:last] for column in COLUMNS))
-
-
-def after(series: Series, first: int) -> Series:
-    return Series(*(getattr(series, column)[first:] for column in COLUMNS))
 
 
 def joined(one: Series, other: Series) -> Series:

@@ -12,7 +12,7 @@ import pytest
 from streams.patterns.shape import Detection, usable
 from streams.patterns.table import find
 from streams.technical.series import Series
-from tests.unit.patterns.drawing import after, scaled, until
+from tests.unit.patterns.drawing import scaled
 
 DATA = os.environ.get("CATALYST_TEST_DATA")
 SESSION = 390
@@ -28,15 +28,6 @@ def minutes(file: Path) -> Series:
     return Series(end, *(np.array([float(row[column]) for row in rows]) for column in range(1, 6)))
 
 
-def fives(bars: Series) -> Series:
-    """Five-minute bars of them."""
-    groups = (bars.end - 1) // 5
-    first = np.flatnonzero(np.diff(groups, prepend=-1))
-    last = np.append(first[1:], len(groups)) - 1
-    return Series((groups[first] + 1) * 5, bars.open[first], np.maximum.reduceat(bars.high, first), np.minimum.reduceat(bars.low, first),
-                  bars.close[last], np.add.reduceat(bars.volume, first))
-
-
 @pytest.mark.skipif(not DATA, reason="CATALYST_TEST_DATA does not name the folder that holds bars1m_meme2022 and bars1m_largecap2019")
 @pytest.mark.parametrize("folder", TASTE)
 def test_every_detection_on_real_bars_keeps_its_promises(folder: str):
@@ -45,10 +36,10 @@ def test_every_detection_on_real_bars_keeps_its_promises(folder: str):
         if DAYS and file.name.removesuffix("_1m.csv.gz") not in TASTE[folder]:
             continue
         ones = minutes(file)
-        for timeframe, bars in (("1m", ones), ("5m", fives(ones))):
+        for timeframe, bars in (("1m", ones), ("5m", ones.per(5))):
             step = 5 if timeframe == "5m" else 1
             for at in range(1, min(len(bars.end), (DAYS or 99) * SESSION // step) + 1):
-                series = after(until(bars, at), max(0, at - SESSION))
+                series = bars[max(0, at - SESSION):at]
                 for one in find(series, timeframe):
                     check(one, series)
                     counts[f"{one.pattern} {timeframe}"] += 1
@@ -61,7 +52,7 @@ def check(one: Detection, series: Series) -> None:
     assert one.stop < one.breakout < one.close < one.target and 0 <= one.confidence <= 1
     assert one.last == series.end[-1] and one.close == series.close[-1]
     assert len({(at - 541) // 1440 for at in (one.first, one.last)}) == 1          # one session
-    its_own = after(series, int(np.searchsorted(series.end, one.first)))
+    its_own = series[series.end >= one.first]
     assert one in find(its_own, one.timeframe)                                     # made of its own bars alone
     assert one in find(usable(series, one.timeframe), one.timeframe)
     (larger,) = [other for other in find(scaled(series, 8, 4), one.timeframe) if other.pattern == one.pattern]      # by powers of two: to the bit

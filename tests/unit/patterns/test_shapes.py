@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams.patterns.shape import Detection
 from streams.patterns.table import PATTERNS, Pattern, find
 from streams.technical.series import Series
-from tests.unit.patterns.drawing import COLUMNS, SHAPES, after, bars, joined, quiet, random_walk, scaled, until
+from tests.unit.patterns.drawing import COLUMNS, SHAPES, bars, joined, quiet, random_walk, scaled
 
 share = st.floats
 # How each may be drawn and must be found; together with any of the ways below to hand it over.
@@ -109,7 +109,7 @@ def test_what_was_before_its_first_bar_makes_no_difference(pattern: Pattern):
     def every(series: Series, seed: int, more: int) -> None:
         one = found(pattern, series)
         first = int(np.searchsorted(series.end, one.first))
-        assert found(pattern, after(series, first)) == one
+        assert found(pattern, series[first:]) == one
         the_day_before = random_walk(seed, more, start=int(series.end[0]) - 1440)
         assert found(pattern, joined(the_day_before, series)) == one
         earlier = bars(quiet(min(more, 60), float(series.close[0])), start=int(series.end[0]) - 61)       # the same morning, before the shape
@@ -125,11 +125,11 @@ def test_what_comes_after_its_last_bar_does_not_change_it(pattern: Pattern):
     def every(series: Series, seed: int) -> None:
         later = scaled(random_walk(seed, 40, start=int(series.end[-1])), float(series.close[-1]) / 100)
         whole = joined(series, later)
-        reported = {at: find(until(whole, at), "1m") for at in range(len(series.end), len(whole.end) + 1, 8)}
-        assert pattern.name in {one.pattern for one in reported[len(series.end)]}
+        reported = {at: find(whole[:at], "1m") for at in range(len(series), len(whole) + 1, 8)}
+        assert pattern.name in {one.pattern for one in reported[len(series)]}
         for column in COLUMNS[1:]:
-            getattr(whole, column)[len(series.end):] *= 7           # another future
-        assert find(until(whole, len(series.end)), "1m") == reported[len(series.end)]
+            getattr(whole, column)[len(series):] *= 7           # another future
+        assert find(whole[:len(series)], "1m") == reported[len(series)]
 
     every()
 
@@ -151,7 +151,7 @@ def test_a_shape_after_a_bar_that_cannot_be_true_is_found(pattern: Pattern):
     series = SHAPES[pattern.name]()
     one = found(pattern, series)
     wrong = bars([np.nan, 100.0, np.inf], start=int(one.first) - 8)
-    assert found(pattern, joined(wrong, after(series, int(np.searchsorted(series.end, one.first))))) == one
+    assert found(pattern, joined(wrong, series[series.end >= one.first])) == one
 
 
 @ALL
@@ -164,7 +164,7 @@ def test_a_short_or_flat_series_forms_nothing(pattern: Pattern):
     series = SHAPES[pattern.name]()
     for count in range(8):
         for timeframe in pattern.timeframes:
-            assert pattern.detect(after(series, len(series.end) - count), timeframe) is None
+            assert pattern.detect(series[len(series) - count:], timeframe) is None
             assert pattern.detect(bars([100.0] * count * 20, wick=0.0), timeframe) is None
 
 
@@ -174,5 +174,5 @@ def test_a_night_is_no_part_of_an_intraday_shape_but_of_a_daily_one(pattern: Pat
     middle = int(np.searchsorted(series.end, found(pattern, series).points[1].end))
     series.end[:middle] -= 1440
     assert pattern.detect(series, "1m") is None
-    series.end[:] = np.arange(len(series.end)) * 1440
+    series.end[:] = np.arange(len(series)) * 1440
     assert pattern.detect(series, "1d") is not None
