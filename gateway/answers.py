@@ -45,13 +45,14 @@ class Answer(BaseModel):
 
 
 def _bare(schema: Any) -> Any:
-    """Without the classes' names and docstrings: every tool would repeat them, and what untrusted means stands in the instructions."""
+    """Without the classes' names and docstrings, which every tool would repeat: what untrusted means stands in the instructions. Nor which fields are
+    always there: whoever reads an answer sees them."""
     if isinstance(schema, list):
         return [_bare(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     ours = schema.get("type") == "object" and isinstance(schema.get("title"), str)
-    return {name: _bare(item) for name, item in schema.items() if not (ours and name in ("title", "description"))}
+    return {name: _bare(item) for name, item in schema.items() if not (ours and name in ("title", "description", "required"))}
 
 
 class FailedCheck(Answer):
@@ -67,6 +68,7 @@ class Protection(Answer):
 
 
 class TradeAnswer(Answer):
+    account: str
     status: TradeStatus = Field(description="accepted: at the broker, working or filled · denied: by risk · rejected: by the broker · "
                                 "pending: not decided in time · unknown: the broker may have it")
     duplicate: bool = Field(description="this key was used before; this is the outcome of that first request")
@@ -115,6 +117,7 @@ class PositionRow(Answer):
 
 
 class PositionsAnswer(Answer):
+    account: str
     positions: list[PositionRow] = Field(description="money in USD")
     market_value: Number
     open_profit: Number
@@ -142,6 +145,7 @@ class OrderRow(Answer):
 
 
 class OrdersAnswer(Answer):
+    account: str
     orders: list[OrderRow] = Field(description="the last decided first")
     more: str | None = Field(None, description="there are more, and how to see them")
     freshness: Freshness
@@ -162,6 +166,7 @@ class RoleStatus(Answer):
 
 class AccountStatus(Answer):
     account: str
+    environment: str | None = Field(None, description="exchange, paper: no real money · live: REAL MONEY; absent before its first start")
     simulated: bool | None = Field(None, description="nothing of this account is real")
     state: str
     mode: str
@@ -188,7 +193,7 @@ class TopicLag(Answer):
 
 
 class StatusAnswer(Answer):
-    mode: Literal["paper", "live"]
+    mode: Literal["paper", "live"] | None = Field(None, description="live: an account trades real money; absent: cannot be told now")
     market: MarketStatus
     accounts: list[AccountStatus] | None = None
     roles: list[RoleStatus] | None = None
@@ -200,6 +205,7 @@ class StatusAnswer(Answer):
 class DoneAnswer(Answer):
     status: Literal["done", "waiting_for_approval", "refused", "pending", "unknown"] = Field(
         description="pending: not answered in time, it counts and will be · unknown: the log may have taken it")
+    account: str
     summary: str
     next: str = Field(description="what to do now")
     command_id: str
@@ -248,6 +254,7 @@ class FailureRow(Answer):
 
 
 class RiskAnswer(Answer):
+    account: str
     equity: Number | None = Field(None, description="USD; absent before the first valuation")
     cash: Number | None = None
     exposure: Number | None = None
@@ -271,6 +278,7 @@ class PhaseRow(Answer):
 
 
 class CycleAnswer(Answer):
+    account: str
     mode: str = Field(description="who acts on signals: autonomous, the system · advisory, a person or Claude · simulation, a simulated account")
     paused: bool
     stopped: str | None = None
@@ -301,5 +309,6 @@ class SignalRow(Answer):
 
 
 class SignalsAnswer(Answer):
+    account: str
     signals: list[SignalRow]
     freshness: Freshness

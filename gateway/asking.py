@@ -33,7 +33,7 @@ from schemas.trading import CommandRejected, OrderCancelling, OrderReplacing, Or
 
 Action = Literal["start", "stop", "pause", "resume", "autonomous", "advisory", "simulation", "lift_halt"]
 How = Literal["graceful", "halt", "liquidate"]
-ON_THE_HOST = "a person types `catalyst approve {id}` on the host; it cannot be approved from here"
+ON_THE_HOST = "a person types `catalyst approve {id} --account {account}` on the host; it cannot be approved from here"
 WAIT_S = 8.0        # for the account's answer; it takes 20 ms when the trading role is there
 PENDING = ("It is on the log and will be answered when the trading role is there: see get_system_status. Asking again does no harm, but look first "
            "whether it has happened.")
@@ -113,7 +113,7 @@ class Asking:
 
 def told(command: Event, answers: tuple[Event, ...], *, confirmed: bool) -> DoneAnswer:
     """What the asker hears of the account's answers to a command. Pure."""
-    about = {"command_id": str(command.id)}
+    about = {"account": command.subject, "command_id": str(command.id)}
     if not answers:
         return DoneAnswer(status="pending" if confirmed else "unknown", next=PENDING, **about,
                           summary="not answered yet" if confirmed else "the log did not confirm it; it may have been taken")
@@ -126,9 +126,11 @@ def told(command: Event, answers: tuple[Event, ...], *, confirmed: bool) -> Done
     done = "; ".join(words(event) for event in answers if event is not waiting)
     if waiting is not None:
         summary = (f"{done}; " if done else "") + f"waits for approval {waiting.approval_id}: {clean(waiting.summary)}"
+        typed = ON_THE_HOST.format(id=waiting.approval_id, account=command.subject)
         return DoneAnswer(status="waiting_for_approval", summary=summary, approval_id=waiting.approval_id, as_of=last.time, **about,
-                          next=f"To let it happen {ON_THE_HOST.format(id=waiting.approval_id)}, until {waiting.expires:%Y-%m-%d %H:%M:%S} UTC market time.")
-    follow = ("Follow with get_orders and get_positions until everything is flat." if isinstance(last, EmergencyStopped)
+                          next=f"To let it happen {typed}, until {waiting.expires:%Y-%m-%d %H:%M:%S} UTC market time.")
+    flat = f"Follow with get_orders and get_positions until everything is flat. Only account {command.subject} is stopped."
+    follow = (flat if isinstance(last, EmergencyStopped)
               else "Follow it with get_orders." if isinstance(last, OrderCancelling | OrderReplacing) else "See get_trading_cycle or get_risk_status.")
     return DoneAnswer(status="done", summary=done, next=follow, as_of=last.time, **about)
 

@@ -72,7 +72,8 @@ class Desk:
             raise Refusal("COMMAND_REJECTED", f"{rejection.code}: {rejection.message}", command_id=command)
         self._reads.promise(self._stories.reached)
         first = self._stories.opening(command)
-        return answer(story, duplicate=mine is None or first not in (None, mine), mode=self._reads.mode)
+        return answer(story, duplicate=mine is None or first not in (None, mine), account=self._settings.account,
+                      environment=await self._reads.environment())
 
     async def _read_everything(self, command: UUID) -> None:
         """A key that was used a moment ago, by whomever, is known after this."""

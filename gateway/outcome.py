@@ -15,6 +15,7 @@ from gateway.untrusted import Quoted, clean
 from projections.lifecycle import state_after
 from schemas.commands import TradeRequested
 from schemas.cycle import IntentSimulated
+from schemas.risk import Environment
 from schemas.trading import (
     CheckResult,
     FillRecorded,
@@ -74,6 +75,7 @@ IN_WORDS: Mapping[OrderState, str] = {
     "unconfirmed": "the log did not confirm the request", "asked": "not decided yet", "simulated": "simulated", "approved": "approved, not sent yet",
     "submitting": "sent, no answer yet", "unknown": "the broker may have it", "working": "the broker has it", "rejected": "refused by the broker",
 }
+MONEY: Mapping[Environment, str] = {"exchange": "paper", "paper": "paper", "live": "REAL MONEY"}
 FREEING = ("Risk let it pass. Its shares are promised to the position's stop and target: those are cancelled first, then it is sent. " + SAME_KEY)
 
 
@@ -157,11 +159,12 @@ def go_on(story: Story, news: Any) -> Story:
     return story
 
 
-def answer(story: Story, *, duplicate: bool, mode: str) -> TradeAnswer:
-    """What the asker is told. `mode` is `paper` or `live`."""
+def answer(story: Story, *, duplicate: bool, account: str, environment: Environment | None) -> TradeAnswer:
+    """What the asker is told. `environment`: whose money it is, as far as anybody can tell."""
     told = TOLD[story.state]
+    where = MONEY[environment] if environment else f"account {account}"
     return TradeAnswer(
-        status=told.status, duplicate=duplicate, summary=f"{story.content} ({mode}): {_in_words(story)}",
+        account=account, status=told.status, duplicate=duplicate, summary=f"{story.content} ({where}): {_in_words(story)}",
         next=FREEING if (story.state, story.side) == ("approved", "sell") else told.next, retryable=told.again,
         command_id=str(story.command_id), order_id=str(story.order_id) if story.order_id else None, order_state=story.state,
         quantity=story.quantity, filled_quantity=story.filled, average_price=story.average_price, judged_at_price=story.price,

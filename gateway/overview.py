@@ -25,7 +25,7 @@ def alert(row: shown.Alert) -> answers.AlertRow:
 def approval(row: shown.Approval) -> answers.ApprovalRow:
     """What waits for a person, and what that person types."""
     return answers.ApprovalRow(approval_id=row.approval_id, what=row.what, summary=clean(row.summary), expires=row.expires_at,
-                               next=f"a person types `catalyst approve {row.approval_id}` on the host; it cannot be approved from here")
+                               next=f"a person types `catalyst approve {row.approval_id} --account {row.account}` on the host; it cannot be approved from here")
 
 
 def failure(row: shown.Failure) -> answers.FailureRow:
@@ -35,9 +35,9 @@ def failure(row: shown.Failure) -> answers.FailureRow:
                               order_id=str(row.order_id) if row.order_id else None)
 
 
-def cycle(account: shown.Account | None, day: shown.Cycle | None, freshness: answers.Freshness) -> answers.CycleAnswer:
+def cycle(name: str, account: shown.Account | None, day: shown.Cycle | None, freshness: answers.Freshness) -> answers.CycleAnswer:
     """The account's day; without one only how the account takes part."""
-    about: dict[str, Any] = {"mode": account.mode if account else "advisory", "paused": account.paused if account else False,
+    about: dict[str, Any] = {"account": name, "mode": account.mode if account else "advisory", "paused": account.paused if account else False,
                              "stopped": account.stopped if account else None, "freshness": freshness}
     if day is None:
         return answers.CycleAnswer(**about)

@@ -21,6 +21,7 @@ from gateway.untrusted import Quoted, clean
 from projections.lifecycle import OPEN_STATES
 from projections.queries import Queries, ReadModelsUnavailable
 from projections.shown import Account, Order
+from schemas.risk import Environment
 from schemas.settings import Settings
 from schemas.topics import TRADING
 from schemas.trading import CheckResult
@@ -44,10 +45,19 @@ class Reads:
         self._queries = queries
         self._promised = 0      # the account's partition, up to which a caller was told
 
-    @property
-    def mode(self) -> Literal["paper", "live"]:
-        """Whether real money is at stake."""
-        return "paper" if self._settings.sim_url or "paper" in self._settings.broker_url else "live"
+    async def environment(self) -> Environment | None:
+        """Whose money it is, as the account's story says; None when nobody can tell now."""
+        if self._stories.environment is None:
+            try:
+                async with asyncio.timeout(OLD_KEY_S):
+                    row = await self._mine()
+                    self._stories.environment = row.environment if row else None
+            except (ReadModelsUnavailable, TimeoutError):
+                return None
+        return self._stories.environment
+
+    async def _mine(self) -> Account | None:
+        return next((row for row in await self._queries.accounts() if row.account == self._settings.account), None)
 
     def promise(self, reached: Offsets) -> None:
         """A caller was told what stands before this; later reads show it."""
@@ -60,7 +70,7 @@ class Reads:
             rows = await self._queries.positions(self._settings.account, symbol)
             shown = [answers.PositionRow.model_validate(row, from_attributes=True) for row in rows]
             return answers.PositionsAnswer(
-                positions=shown, market_value=sum((row.market_value or Decimal(0) for row in rows), Decimal(0)),
+                account=self._settings.account, positions=shown, market_value=sum((row.market_value or Decimal(0) for row in rows), Decimal(0)),
                 open_profit=sum((row.open_profit or Decimal(0) for row in rows), Decimal(0)), freshness=await self._freshness())
 
     async def orders(self, state: StateFilter | None, symbol: str | None, limit: int, skip: int) -> answers.OrdersAnswer:
@@ -69,7 +79,8 @@ class Reads:
             await self._own_writes()
             rows = await self._queries.orders(self._settings.account, symbol=symbol, states=STATES[state] if state else None, limit=limit + 1, skip=skip)
             more = f"call again with skip={skip + limit}, or narrow by state or symbol" if len(rows) > limit else None
-            return answers.OrdersAnswer(orders=[_order(row) for row in rows[:limit]], more=more, freshness=await self._freshness())
+            return answers.OrdersAnswer(account=self._settings.account, orders=[_order(row) for row in rows[:limit]], more=more,
+                                        freshness=await self._freshness())
 
     async def status(self) -> answers.StatusAnswer:
         """What works and how far everything is. Answers also when the log or the database is away, and says so."""
@@ -77,11 +88,13 @@ class Reads:
         ends, asked = await asyncio.gather(self._ends(problems), roles(self._settings.run_dir))
         problems += [f"role {role.role} is {role.state}: {clean(role.reason or '')}. `catalyst status` and `catalyst logs {role.role}` tell more."
                      for role in asked if role.state != "ready"]
-        accounts = pipeline = lags = None
+        accounts = pipeline = lags = mode = None
         try:
             known = await self._queries.accounts()
             accounts = [_account(row) for row in known]
-            problems += [problem for row in known for problem in _standing(row)] + await self._alarms()
+            mode = ("live" if any(row.environment == "live" for row in known) else "paper") if known else None
+            for row in known:
+                problems += _standing(row) + await self._alarms(row.account, f"account {row.account}: " if len(known) > 1 else "")
             pipeline = [answers.Stage(stage=row.stage, detail=row.detail, last_event_at=row.last_event_at, day=row.day.isoformat(), count=row.count)
                         for row in await self._queries.pipeline()]
             lags = await self._lags(ends, problems)
@@ -90,7 +103,7 @@ class Reads:
         session = {True: "open", False: "closed", None: "not seen yet"}[self._stories.session_open]
         market = answers.MarketStatus(minute=self._stories.minute, time=market_time(self._settings, self._stories),
                                       session=cast(Literal["open", "closed", "not seen yet"], session), simulated=bool(self._settings.sim_url))
-        return answers.StatusAnswer(mode=self.mode, market=market, accounts=accounts, roles=list(asked) or None, pipeline=pipeline, read_models=lags,
+        return answers.StatusAnswer(mode=mode, market=market, accounts=accounts, roles=list(asked) or None, pipeline=pipeline, read_models=lags,
                                     problems=problems or None)
 
     async def risk(self) -> answers.RiskAnswer:
@@ -99,10 +112,11 @@ class Reads:
             await self._own_writes()
             account = self._settings.account
             value = await self._queries.value(account)
-            stop = next((row.emergency for row in await self._queries.accounts() if row.account == account), None)
+            mine = await self._mine()
+            stop = mine.emergency if mine else None
             figures = {name: getattr(value, name) for name in ("equity", "cash", "exposure", "day_profit", "realised_today", "drawdown")} if value else {}
             return answers.RiskAnswer(
-                **figures, emergency_stop=Quoted(said_by="asker", text=clean(stop)) if stop is not None else None,
+                account=account, **figures, emergency_stop=Quoted(said_by="asker", text=clean(stop)) if stop is not None else None,
                 limits=[overview.gauge(row) for row in await self._queries.risk(account)],
                 alerts=[overview.alert(row) for row in await self._queries.alerts(account, standing=True)] or None,
                 approvals_waiting=[overview.approval(row) for row in await self._queries.approvals(account)] or None,
@@ -113,15 +127,14 @@ class Reads:
         """The day: mode, plan, phases, report. Raises Refusal."""
         async with _reading():
             await self._own_writes()
-            account = next((row for row in await self._queries.accounts() if row.account == self._settings.account), None)
             days = await self._queries.cycles(self._settings.account)
-            return overview.cycle(account, days[0] if days else None, await self._freshness())
+            return overview.cycle(self._settings.account, await self._mine(), days[0] if days else None, await self._freshness())
 
     async def signals(self, symbol: str | None, limit: int) -> answers.SignalsAnswer:
         """Signals and what became of them, the newest first. Raises Refusal."""
         async with _reading():
-            rows = await self._queries.signals(symbol=symbol, limit=limit)
-            return answers.SignalsAnswer(signals=[overview.signal(row) for row in rows], freshness=await self._freshness())
+            rows = await self._queries.signals(self._settings.account, symbol=symbol, limit=limit)
+            return answers.SignalsAnswer(account=self._settings.account, signals=[overview.signal(row) for row in rows], freshness=await self._freshness())
 
     async def old_story(self, command: UUID) -> Story | None:
         """A request that is older than what the log's tail remembers; None also when the database cannot say."""
@@ -141,19 +154,18 @@ class Reads:
             filled=order.filled_quantity, average_price=order.average_price, failed=failed, message=order.message or "" if ours else "",
             broker_said="" if ours else order.message or "", stop=order.stop_loss, target=order.take_profit)
 
-    async def _alarms(self) -> list[str]:
+    async def _alarms(self, account: str, whose: str) -> list[str]:
         """What stands or failed lately, in a line each; words of others are not in it."""
-        account = self._settings.account
         standing = await self._queries.alerts(account, standing=True)
         failed = [row for row in await self._queries.failures(account, limit=FAILED) if row.kind in ("rejected", "unknown")]
         return [
-            *(f"{row.level}: {row.code} {row.subject_of}".rstrip() + f", {row.actual.normalize():f} of {row.limit.normalize():f}; see get_risk_status"
+            *(f"{whose}{row.level}: {row.code} {row.subject_of}".rstrip() + f", {row.actual.normalize():f} of {row.limit.normalize():f}; see get_risk_status"
               for row in standing),
-            *(f"order {row.order_id} in {row.symbol} is {row.kind}: see get_orders" for row in failed),
-            *(f"{row.what} waits for approval {row.approval_id}: a person types `catalyst approve {row.approval_id}` on the host"
+            *(f"{whose}order {row.order_id} in {row.symbol} is {row.kind}: see get_orders" for row in failed),
+            *(f"{whose}{row.what} waits for approval {row.approval_id}: a person types `catalyst approve {row.approval_id} --account {account}` on the host"
               for row in await self._queries.approvals(account)),
-            *(f"the interface {row.api} is {row.state} after {row.failures} failures; until it answers, `catalyst mode simulation --account {account}` (or "
-              "control_trading simulation) lets entries go to a simulated account, where there is one" for row in await self._queries.breakers(account)
+            *(f"{whose}the interface {row.api} is {row.state} after {row.failures} failures; until it answers, `catalyst mode simulation --account {account}` "
+              "(or control_trading simulation) lets entries go to a simulated account, where there is one" for row in await self._queries.breakers(account)
               if row.state != "closed"),
         ]
 
@@ -201,8 +213,8 @@ class Reads:
 
 
 def _account(row: Account) -> answers.AccountStatus:
-    return answers.AccountStatus(account=row.account, simulated=row.account.endswith(SIMULATED) or None, state=row.state, mode=row.mode,
-                                 paused=row.paused, stopped=row.stopped, code=row.code,
+    return answers.AccountStatus(account=row.account, environment=row.environment, simulated=row.account.endswith(SIMULATED) or None, state=row.state,
+                                 mode=row.mode, paused=row.paused, stopped=row.stopped, code=row.code,
                                  message=clean(row.message) if row.message else None, differences=[clean(text) for text in row.differences] or None)
 
 

@@ -25,6 +25,7 @@ class Code:
 CODES: Mapping[str, Code] = {code.name: code for code in (
     Code("BAD_ARGUMENT", False, "Nothing was done. Correct the arguments and call again."),
     Code("UNKNOWN_TOOL", False, "Nothing was done. List the tools and call one of them."),
+    Code("UNKNOWN_ACCOUNT", False, "Nothing was done. Name one of these, or leave account out."),
     Code("KEY_REUSED", False, "Nothing was done for this call. Use a new idempotency_key for a new trade; repeat the original arguments to see its outcome."),
     Code("COMMAND_REJECTED", False, "Nothing was sent to the broker. Correct the request and use a new idempotency_key."),
     Code("LOG_UNAVAILABLE", True, "Nothing was sent. See `catalyst status`; when the log is back, call again with the same idempotency_key."),

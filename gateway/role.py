@@ -12,10 +12,7 @@ from datetime import datetime
 import uvicorn
 from starlette.applications import Starlette
 
-from gateway.asking import Asking
-from gateway.desk import Desk
-from gateway.publish import Publisher
-from gateway.reads import Reads
+from gateway.accounts import Accounts
 from gateway.server import application, build
 from gateway.stories import BrokenStory, Stories
 from gateway.token import ensure_token
@@ -47,16 +44,12 @@ async def serve(running: Role, log: EventLog) -> None:
     _one_voice()
     token = ensure_token(settings.token_path)
     door = listen(settings.gateway_host, settings.gateway_port)
-    stories = Stories(log, settings.account)
     try:
         async with recorded(running, log), Queries(settings.database_url.get_secret_value()) as queries, asyncio.TaskGroup() as tasks:
-            reads = Reads(settings, stories, queries)
-            publisher = Publisher(log)
-            server = build(Desk(settings, stories, reads, publisher), Asking(settings, stories, reads, publisher), reads, token, running.log)
+            accounts = Accounts(settings, log, queries, opened=lambda stories: tasks.create_task(follow(running, stories)))
             running.details["url"] = f"http://{settings.gateway_host}:{door.getsockname()[1]}/mcp"
-            tasks.create_task(follow(running, stories))
-            tasks.create_task(watch(running, stories, queries))
-            tasks.create_task(serve_http(application(server), door))
+            tasks.create_task(watch(running, accounts, queries))
+            tasks.create_task(serve_http(application(build(accounts, token, running.log)), door))
     finally:
         door.close()
         await log.stop()
@@ -99,10 +92,11 @@ async def follow(running: Role, stories: Stories) -> None:
             await asyncio.sleep(wait)
 
 
-async def watch(running: Role, stories: Stories, queries: Queries) -> None:
+async def watch(running: Role, accounts: Accounts, queries: Queries) -> None:
     """Say what works, every LOOK_EVERY_S."""
+    stories = accounts.default.stories
     while True:
-        missing = [why for why in (await _log_trouble(stories), await _reads_trouble(queries)) if why]
+        missing = [why for why in (await _log_trouble(stories), await _reads_trouble(queries), *(other.broken for other in accounts.others())) if why]
         if stories.broken:
             running.halted(stories.broken)
         elif missing:

@@ -12,18 +12,21 @@ from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_access_token
 from fastmcp.tools import ToolResult
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 from starlette.applications import Starlette
 
+from gateway.accounts import Accounts
 from gateway.answers import Answer, CycleAnswer, DoneAnswer, OrdersAnswer, PositionsAnswer, RiskAnswer, SignalsAnswer, StatusAnswer, TradeAnswer
-from gateway.asking import Action, Asking, By, How
+from gateway.asking import Action, By, How
 from gateway.calls import Calls
-from gateway.desk import Desk, Wanted
+from gateway.desk import Wanted
 from gateway.door import OPERATOR, FileToken
-from gateway.reads import Reads, StateFilter
+from gateway.reads import StateFilter
 from gateway.untrusted import clean
 
 PATH = "/mcp"
-INSTRUCTIONS = """Catalyst, an event-sourced day-trading system; {mode} trading{money}.
+INSTRUCTIONS = """Catalyst, an event-sourced day-trading system. Tools act on account {account} unless `account` names another; get_system_status lists
+them. An account whose environment is live trades REAL MONEY.
 Every answer says how fresh it is: read models follow the log, usually within milliseconds. Times are UTC; on a simulation they are the market's own.
 execute_trade needs an idempotency_key: choose one per intended trade and repeat it whenever you ask about that trade again; a key never trades twice.
 When a status is pending or unknown, repeat the same call or look at get_orders; never ask again under another key.
@@ -51,96 +54,101 @@ Price = Annotated[Decimal, Field(gt=0, le=1_000_000, decimal_places=4)]
 Key = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[!-~]*$",
                            description="yours, one per intended trade, for instance aapl-open-20190211-1; repeat it to ask about the same trade again")]
 WaitS = Annotated[float, Field(ge=0, le=30, description="seconds to wait for the outcome")]
+Absent = SkipJsonSchema[None]       # what may be left out need not be told as null as well: 12 tokens each
+Account = Annotated[str | Absent, Field(description="default: yours"), BeforeValidator(_lower)]
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="why; kept in the log"), AfterValidator(lambda text: clean(text, 500) or "-")]
 Limit = Annotated[int, Field(ge=1, le=100, description="how many at most")]
 Skip = Annotated[int, Field(ge=0, le=100_000, description="how many of the newest to leave out, for paging")]
 
 
-def build(desk: Desk, asking: Asking, reads: Reads, token: str, log: structlog.stdlib.BoundLogger) -> FastMCP:
+def build(accounts: Accounts, token: str, log: structlog.stdlib.BoundLogger) -> FastMCP:
     """The server with its tools; `token` opens it."""
-    money = "; no real money" if reads.mode == "paper" else " WITH REAL MONEY"
     server: FastMCP = FastMCP(
-        "catalyst", instructions=INSTRUCTIONS.format(mode=reads.mode, money=money), version="1", auth=FileToken(token), middleware=[Calls(log)],
+        "catalyst", instructions=INSTRUCTIONS.format(account=accounts.name), version="1", auth=FileToken(token), middleware=[Calls(log)],
         mask_error_details=True)
 
     @server.tool(title="System status", annotations=READS, output_schema=StatusAnswer.shape())
     async def get_system_status() -> ToolResult:
         """Whether the system works: paper or live, market clock, accounts, the pipeline's newest day, how far the read models are behind, and problems."""
-        return _result(await reads.status())
+        return _result(await accounts.default.reads.status())
 
     @server.tool(title="Open positions", annotations=READS, output_schema=PositionsAnswer.shape())
-    async def get_positions(symbol: Symbol | None = None) -> ToolResult:
+    async def get_positions(symbol: Symbol | Absent = None, account: Account = None) -> ToolResult:
         """What is held now, valued at each symbol's last bar, with totals. All symbols unless one is given."""
-        return _result(await reads.positions(symbol))
+        return _result(await (await accounts.named(account)).reads.positions(symbol))
 
     @server.tool(title="Orders", annotations=READS, output_schema=OrdersAnswer.shape())
     async def get_orders(
-        state: Annotated[StateFilter | None, Field(description="only these; open: everything that may still trade")] = None,
-        symbol: Symbol | None = None, limit: Limit = 20, skip: Skip = 0,
+        state: Annotated[StateFilter | Absent, Field(description="only these; open: everything that may still trade")] = None,
+        symbol: Symbol | Absent = None, limit: Limit = 20, skip: Skip = 0, account: Account = None,
     ) -> ToolResult:
         """Orders and what became of them, the last decided first; denied and rejected ones with the reason."""
-        return _result(await reads.orders(state, symbol, limit, skip))
+        return _result(await (await accounts.named(account)).reads.orders(state, symbol, limit, skip))
 
     @server.tool(title="Risk status", annotations=READS, output_schema=RiskAnswer.shape())
-    async def get_risk_status() -> ToolResult:
+    async def get_risk_status(account: Account = None) -> ToolResult:
         """What is used of each risk limit, profit and drawdown of the day, alarms that stand, approvals that wait, what failed, the parameters in force."""
-        return _result(await reads.risk())
+        return _result(await (await accounts.named(account)).reads.risk())
 
     @server.tool(title="Trading day", annotations=READS, output_schema=CycleAnswer.shape())
-    async def get_trading_cycle() -> ToolResult:
+    async def get_trading_cycle(account: Account = None) -> ToolResult:
         """The account's day: mode, paused or stopped, the session's plan, which phases were entered or missed and why, and its report once it is over."""
-        return _result(await reads.cycle())
+        return _result(await (await accounts.named(account)).reads.cycle())
 
     @server.tool(title="Signals", annotations=READS, output_schema=SignalsAnswer.shape())
-    async def get_signals(symbol: Symbol | None = None, limit: Limit = 20) -> ToolResult:
+    async def get_signals(symbol: Symbol | Absent = None, limit: Limit = 20, account: Account = None) -> ToolResult:
         """What the strategies saw, the newest first, with entry, stop, target and reasons, and what became of each."""
-        return _result(await reads.signals(symbol, limit))
+        return _result(await (await accounts.named(account)).reads.signals(symbol, limit))
 
     @server.tool(title="Execute a trade", annotations=TRADES, output_schema=TradeAnswer.shape())
     async def execute_trade(
         *, symbol: Symbol, side: Side, quantity: Quantity,
-        limit_price: Annotated[Price | None, Field(description="worst price to trade at; absent: at market")] = None,
-        stop_price: Annotated[Price | None, Field(description="of a buy's protective stop, below the price; absent: risk places it")] = None,
-        target_price: Annotated[Price | None, Field(description="of a buy's take-profit, above the price; absent: none")] = None,
-        idempotency_key: Key, wait_s: WaitS = 5, reason: Reason,
+        limit_price: Annotated[Price | Absent, Field(description="worst price to trade at; absent: at market")] = None,
+        stop_price: Annotated[Price | Absent, Field(description="of a buy's protective stop, below the price; absent: risk places it")] = None,
+        target_price: Annotated[Price | Absent, Field(description="of a buy's take-profit, above the price; absent: none")] = None,
+        account: Account = None, idempotency_key: Key, wait_s: WaitS = 5, reason: Reason,
     ) -> ToolResult:
         """Buy or sell, after risk's checks, and wait for the outcome. A buy always gets a protective stop. The same idempotency_key never trades twice:
         repeating a call tells the first outcome (duplicate: true). pending and unknown are not failures: follow `next`, and never ask for the same trade
         under another key."""
         wanted = Wanted(symbol, side, quantity, idempotency_key, reason, _actor(), limit_price, stop_price, target_price)
-        return _result(await desk.execute(wanted, wait_s))
+        return _result(await (await accounts.named(account)).desk.execute(wanted, wait_s))
 
     @server.tool(title="Cancel an order", annotations=STEERS, output_schema=DoneAnswer.shape())
-    async def cancel_order(*, order_id: Annotated[UUID, Field(description="as get_orders tells it")], reason: Reason) -> ToolResult:
+    async def cancel_order(*, order_id: Annotated[UUID, Field(description="as get_orders tells it")], account: Account = None,
+                           reason: Reason) -> ToolResult:
         """Cancel an order that is open; an entry's bracket goes with it. The stop of an open position cannot be cancelled: move it, or sell."""
-        return _result(await asking.cancel(order_id, By(_actor(), reason)))
+        return _result(await (await accounts.named(account)).asking.cancel(order_id, By(_actor(), reason)))
 
     @server.tool(title="Move a stop", annotations=STEERS, output_schema=DoneAnswer.shape())
-    async def move_stop(*, symbol: Symbol, stop_price: Annotated[Price, Field(description="USD a share")], reason: Reason) -> ToolResult:
+    async def move_stop(
+        *, symbol: Symbol, stop_price: Annotated[Price, Field(description="USD a share")], account: Account = None, reason: Reason,
+    ) -> ToolResult:
         """Move the protective stop of a position towards the price; away from it is refused."""
-        return _result(await asking.move_stop(symbol, stop_price, By(_actor(), reason)))
+        return _result(await (await accounts.named(account)).asking.move_stop(symbol, stop_price, By(_actor(), reason)))
 
     @server.tool(title="Control trading", annotations=STEERS, output_schema=DoneAnswer.shape())
     async def control_trading(
         *, action: Annotated[Action, Field(description="pause, resume: entries · stop, start: the whole day · autonomous, advisory, simulation: who acts on "
                                            "signals · lift_halt: after a halt or emergency stop, needs an approval on the host")],
         how: Annotated[How, Field(description="of stop. graceful: positions and stops stay · halt: entries cancelled · liquidate: all sold")] = "graceful",
-        reason: Reason,
+        account: Account = None, reason: Reason,
     ) -> ToolResult:
         """Start, stop, pause or resume the account's day, set who acts on signals, or ask that a halt be lifted."""
-        return _result(await asking.control(action, how, By(_actor(), reason)))
+        return _result(await (await accounts.named(account)).asking.control(action, how, By(_actor(), reason)))
 
     @server.tool(title="EMERGENCY STOP", annotations=STEERS, output_schema=DoneAnswer.shape())
-    async def emergency_stop(*, reason: Reason) -> ToolResult:
+    async def emergency_stop(*, account: Account = None, reason: Reason) -> ToolResult:
         """Cancel every order, close every position at market, and let no entry pass until a person approves a resume on the host. Nothing refuses it."""
-        return _result(await asking.emergency_stop(By(_actor(), reason)))
+        return _result(await (await accounts.named(account, unseen=True)).asking.emergency_stop(By(_actor(), reason)))
 
     @server.tool(title="Change risk limits", annotations=STEERS, output_schema=DoneAnswer.shape())
     async def change_risk_limits(
-        *, changes: Annotated[dict[str, Decimal], Field(description="parameter to new value, names as in get_risk_status")], reason: Reason,
+        *, changes: Annotated[dict[str, Decimal], Field(description="parameter to new value, names as in get_risk_status")], account: Account = None,
+        reason: Reason,
     ) -> ToolResult:
         """Change risk parameters. Tightening holds at once; loosening waits until a person types `catalyst approve ID` on the host (approval_id)."""
-        return _result(await asking.change_limits(changes, By(_actor(), reason)))
+        return _result(await (await accounts.named(account)).asking.change_limits(changes, By(_actor(), reason)))
 
     return server
 

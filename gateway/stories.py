@@ -17,7 +17,7 @@ from schemas.commands import TradeRequested
 from schemas.cycle import CyclePaused, CycleResumed, CycleStarted, CycleStopped, IntentSimulated, ModeSet
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed, SessionOpened
-from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet
+from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, Environment, LimitsSet
 from schemas.topics import CLOCK, COMMANDS, TRADING
 from schemas.trading import (
     CommandRejected,
@@ -57,6 +57,7 @@ class Stories:
         self.complete = False                   # whether it holds every request there ever was
         self.broken = ""                        # why following ended for good
         self.session_open: bool | None = None   # absent until a session was seen to open or close
+        self.environment: Environment | None = None     # whose money it is: exchange, paper or live; absent until somebody says it
         self._wall = wall
         self._stories: dict[UUID, Story] = {}
         self._openings: dict[UUID, TradeRequested] = {}
@@ -91,14 +92,18 @@ class Stories:
         return Offsets({**{place: recent[place] for place in self.places}, clock: max(begin_at, end - CLOCK_BACKLOG)})
 
     async def catch_up(self, timeout: float) -> bool:
-        """Whether everything that is on the account's partitions now was read within `timeout` seconds. Raises LogUnavailable, LogCut, TimeoutError."""
+        """Whether everything that is on the account's partitions, and on the clock, now was read within `timeout` seconds.
+
+        Raises LogUnavailable, LogCut, TimeoutError.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with asyncio.timeout(timeout):
-            ends = await self.log.ends([COMMANDS.name, TRADING.name])
+            ends = await self.log.ends([COMMANDS.name, TRADING.name, CLOCK.name])
         for place in self.places:
             LAG_EVENTS.labels("gateway", place.topic).set(ends[place] - self.reached.get(place, 0))
-        there = await self.until(lambda: all(self.reached.get(place, -1) >= ends[place] for place in self.places) or None, deadline - loop.time())
+        places = (*self.places, TopicPartition(CLOCK.name, 0))
+        there = await self.until(lambda: all(self.reached.get(place, -1) >= ends[place] for place in places) or None, deadline - loop.time())
         return there is not None
 
     def find(self, command_id: UUID) -> Story | None:
@@ -185,6 +190,8 @@ class Stories:
         if cause is not None and cause in self._answers and isinstance(event, ANSWERS):
             self._answers[cause] += (event,)
         match event:
+            case LimitsSet():
+                self.environment = event.environment
             case IntentSimulated() if event.intent_id in self._stories:
                 self._stories[event.intent_id] = simulated(self._stories[event.intent_id], event)
             case CommandRejected():

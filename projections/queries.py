@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -165,10 +166,14 @@ class Queries:
         """Sessions, the newest first."""
         return await self._read(Cycle, "SELECT * FROM v_trading_cycles WHERE account = $1 ORDER BY session DESC LIMIT $2", account, limit)
 
-    async def signals(self, *, symbol: str | None = None, limit: int = 20) -> Sequence[Signal]:
-        """Signals and what became of them, the newest first."""
-        return await self._read(Signal, "SELECT * FROM v_signals WHERE $1::text IS NULL OR symbol = $1 ORDER BY raised_at DESC, id, account LIMIT $2",
-                                symbol, limit)
+    async def signals(self, account: str | None = None, *, symbol: str | None = None, limit: int = 20) -> Sequence[Signal]:
+        """Signals and what became of them, the newest first: on this account, or each signal once for every account that answered it."""
+        if account is None:
+            return await self._read(Signal, "SELECT * FROM v_signals WHERE $1::text IS NULL OR symbol = $1 ORDER BY raised_at DESC, id, account LIMIT $2",
+                                    symbol, limit)
+        rows = await self._read(Signal, "SELECT DISTINCT ON (raised_at, id) * FROM v_signals WHERE $1::text IS NULL OR symbol = $1 "
+                                        "ORDER BY raised_at DESC, id, account IS NOT DISTINCT FROM $3 DESC LIMIT $2", symbol, limit, account)
+        return [row if row.account in (None, account) else replace(row, account=None, became="open", code=None, reason=None, order_id=None) for row in rows]
 
     async def breakers(self, account: str) -> Sequence[Breaker]:
         """The circuit breakers as they are."""

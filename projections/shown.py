@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from schemas.risk import Environment
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -146,6 +148,7 @@ class Account:
     paused: bool
     stopped: str | None                 # graceful · halt · liquidate; None while it takes part in the day
     changed_at: datetime | None
+    environment: Environment | None     # whose money it is: exchange · paper · live; None before its first limits
 
 
 @dataclass(frozen=True, slots=True)

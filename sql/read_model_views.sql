@@ -4,7 +4,7 @@ CREATE OR REPLACE VIEW public.v_offsets AS
 SELECT topic, partition, next_offset, last_id, last_at FROM offsets;
 
 CREATE OR REPLACE VIEW public.v_accounts AS
-SELECT account, epoch, holder, state, code, message, differences, emergency, mode, paused, stopped, changed_at FROM accounts;
+SELECT account, epoch, holder, state, code, message, differences, emergency, mode, paused, stopped, changed_at, environment FROM accounts;
 
 CREATE OR REPLACE VIEW public.v_trading_history AS
 SELECT s.symbol, t.at AS ended_at, t.session, t.minute_of_day, f.source, h.open, h.high, h.low, h.close, h.volume, h.trades, h.vwap, h.revision, h.late

@@ -12,16 +12,17 @@ import pytest
 
 from projections.queries import Queries
 from schemas import codec
-from schemas.risk import LimitsSet, RiskParameters
+from schemas.analysis import SignalRaised
+from schemas.risk import EmergencyStopped, LimitsSet, RiskParameters
 from schemas.settings import Settings
 from schemas.topics import SIGNALS, TRADING
 from streams.log import Appended, Message, TopicPartition
 from streams.log.kafka import KafkaLog
 from tests.integration.gateway.conftest import Process, free_port, said, trade
-from tests.unit.gateway.actor import BRACKET, accepted, approved, deny, fill, filled, legs, rejected, silence, submitting
+from tests.unit.gateway.actor import BRACKET, Actor, accepted, approved, deny, fill, filled, legs, rejected, silence, submitting
 from tests.unit.gateway.conftest import a_gateway
 from tests.unit.gateway.test_calls import TOOLS
-from tests.unit.schemas import story_day, story_market
+from tests.unit.schemas import story_analysis, story_day
 from tests.unit.schemas.scene import ABOUT, OPEN
 
 ERAS = ["auto", "legacy"]
@@ -76,7 +77,7 @@ async def test_risk_the_day_and_signals_are_told_from_the_read_models(gateway: P
     async with gateway.world() as actor, gateway.client() as client:
         async with actor.answering(lambda asked: [approved(asked, BRACKET), submitting(asked), accepted(asked), legs(asked), filled(asked)]):
             await trade(client, "guarded", symbol="GUARD")
-        (signal,) = story_market.seen()
+        signal = next(event for event in story_analysis.found() if isinstance(event, SignalRaised))
         assert isinstance(await actor.log.append(SIGNALS.name, [Message(signal.subject, codec.encode(signal))]), Appended)
         await actor.say(*story_day.planned(), *story_day.worth(), *story_day.approved(), LIMITS)
         place = (TRADING.name, actor.log.partition_of(TRADING.name, "paper"))
@@ -95,6 +96,33 @@ async def test_risk_the_day_and_signals_are_told_from_the_read_models(gateway: P
     assert (day["session"], day["phase"], day["phases"][0]["state"]) == ("2026-03-16", "trading", "missed")
     assert (seen["became"], seen["entry"], seen["reasons"][0]["trust"]) == ("open", 172.41, "untrusted")
     assert any("warning: DAILY_LOSS" in problem for problem in status["problems"])
+
+
+async def test_each_account_is_asked_and_told_of_by_its_name(gateway: Process) -> None:
+    async with gateway.world() as paper, gateway.client() as client:
+        live = Actor(paper.log, "live")
+        await live.take_lease()
+        await live.say(LimitsSet.new(source="/test", subject="live", time=OPEN, version=1, parameters=RiskParameters(), changed=(), origin="start",
+                                     environment="live"))
+        place = (TRADING.name, paper.log.partition_of(TRADING.name, "live"))
+        async with Queries(gateway.database_url) as queries:
+            assert await queries.reached(*place, (await paper.log.ends([TRADING.name]))[TopicPartition(*place)] - 1, 30)
+        async with paper.answering(deny), live.answering(fill):
+            real, played = await trade(client, "whose", symbol="WHOSE", account="live"), await trade(client, "whose", symbol="WHOSE")
+        mine = (await client.call_tool("get_orders", {"symbol": "WHOSE", "account": "live"})).structured_content
+        held = (await client.call_tool("get_positions", {"symbol": "WHOSE", "account": "live"})).structured_content
+        status = (await client.call_tool("get_system_status", {})).structured_content
+        live.says = lambda asked: [EmergencyStopped.caused_by(asked, command_id=asked.id, actor=asked.actor, reason=asked.reason, cancelled=(), flattened=())]
+        async with live.answering(silence):
+            stopped = (await client.call_tool("emergency_stop", {"account": "LIVE", "reason": "a test"})).structured_content
+        stranger = await client.call_tool("emergency_stop", {"account": "lief", "reason": "a test"}, raise_on_error=False)
+    assert (real["account"], real["status"], real["summary"]) == ("live", "accepted", "BUY 10 WHOSE (REAL MONEY): filled at 100.5 USD")
+    assert (played["account"], played["status"], played["command_id"] != real["command_id"]) == ("paper", "denied", True)
+    assert [order["state"] for order in mine["orders"]] == ["filled"] and held["positions"][0]["quantity"] == 10
+    assert status["mode"] == "live"
+    assert {row["account"]: row.get("environment") for row in status["accounts"]}["live"] == "live"
+    assert (stopped["status"], stopped["account"]) == ("done", "live") and "Only account live is stopped" in stopped["next"]
+    assert said(stranger).startswith("UNKNOWN_ACCOUNT: account: 'lief' is not one of ours; there are: paper, live. Nothing was done.")
 
 
 async def test_a_long_list_says_how_to_see_the_rest(gateway: Process) -> None:

@@ -40,15 +40,15 @@ Answers = Callable[[TradeRequested], Sequence[Event]]
 class Actor:
     """One account on a log. `requests` are the requests it saw."""
 
-    def __init__(self, log: EventLog) -> None:
-        self.log = log
+    def __init__(self, log: EventLog, account: str = ACCOUNT) -> None:
+        self.log, self.account = log, account
         self.requests: list[TradeRequested] = []
         self.commands: list[Event] = []         # everything else that was asked
         self.says: Callable[[Any], Sequence[Event]] = lambda asked: []      # its answer to those
         self._chain = Chain()
 
     async def take_lease(self, epoch: int = 1) -> None:
-        await self.say(LeaseTaken.new(source="/test", subject=ACCOUNT, time=datetime.now(UTC), holder="test", previous=epoch - 1, epoch=epoch))
+        await self.say(LeaseTaken.new(source="/test", subject=self.account, time=datetime.now(UTC), holder="test", previous=epoch - 1, epoch=epoch))
 
     async def say(self, *events: Event) -> None:
         if not events:
@@ -59,7 +59,7 @@ class Actor:
     @asynccontextmanager
     async def answering(self, *answers: Answers) -> AsyncIterator["Actor"]:
         """Answer the requests in turn, the last way for all that follow; a request whose id was answered is left alone."""
-        place = TopicPartition(COMMANDS.name, self.log.partition_of(COMMANDS.name, ACCOUNT))
+        place = TopicPartition(COMMANDS.name, self.log.partition_of(COMMANDS.name, self.account))
         start = (await self.log.ends([COMMANDS.name]))[place]
         task = asyncio.create_task(self._answer(place, start, answers))
         try:
@@ -73,6 +73,8 @@ class Actor:
         async for batch in self.log.read({place: start}):
             for record in batch:
                 asked = codec.decode(record.value)
+                if asked.subject != self.account:
+                    continue
                 if not isinstance(asked, TradeRequested):
                     self.commands.append(asked)
                     await self.say(*self.says(asked))

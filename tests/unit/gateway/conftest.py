@@ -12,9 +12,7 @@ import structlog
 from fastmcp import Client, FastMCP
 from fastmcp.client.client import CallToolResult
 
-from gateway.asking import Asking
-from gateway.desk import Desk
-from gateway.publish import Publisher
+from gateway.accounts import Accounts
 from gateway.reads import Reads
 from gateway.server import build
 from gateway.stories import Stories
@@ -55,11 +53,8 @@ def text(result: CallToolResult) -> str:
 
 
 def a_gateway(settings: Settings, log: EventLog, wall: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Gateway:
-    stories = Stories(log, settings.account, wall)
-    reads = Reads(settings, stories, Queries(settings.database_url.get_secret_value()))
-    publisher = Publisher(log)
-    server = build(Desk(settings, stories, reads, publisher), Asking(settings, stories, reads, publisher), reads, "token", structlog.get_logger("test"))
-    return Gateway(server, log, stories, reads, Actor(log))
+    accounts = Accounts(settings, log, Queries(settings.database_url.get_secret_value()), wall)
+    return Gateway(build(accounts, "token", structlog.get_logger("test")), log, accounts.default.stories, accounts.default.reads, Actor(log))
 
 
 @pytest.fixture

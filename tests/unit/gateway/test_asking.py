@@ -76,7 +76,8 @@ async def test_loosening_waits_for_a_person_on_the_host_and_tightening_beside_it
     (asked,) = gateway.actor.commands
     assert isinstance(asked, LimitsChangeRequested) and asked.changes == (("daily_loss", "2500"), ("max_positions", "3"))
     assert (answer["status"], answer["approval_id"]) == ("waiting_for_approval", "K7QM2XPA")
-    assert "max_positions = 3" in answer["summary"] and "`catalyst approve K7QM2XPA` on the host; it cannot be approved from here" in answer["next"]
+    assert "max_positions = 3" in answer["summary"]
+    assert "`catalyst approve K7QM2XPA --account paper` on the host; it cannot be approved from here" in answer["next"]
 
 
 async def test_a_parameter_that_does_not_exist_is_named_with_those_that_do(gateway: Gateway) -> None:

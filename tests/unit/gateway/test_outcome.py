@@ -21,7 +21,7 @@ ASKED = TradeRequested.new(source="/gateway", subject="paper", time=NOON, symbol
 
 @pytest.mark.parametrize("state", get_args(OrderState))
 def test_every_state_has_its_words_and_doubt_never_invites_a_second_order(state: OrderState) -> None:
-    told = answer(begin(ASKED, state), duplicate=False, mode="paper")
+    told = answer(begin(ASKED, state), duplicate=False, account="paper", environment="exchange")
     assert told.next and told.summary.startswith("BUY 10.5 AAPL (paper): ")
     if told.status in ("pending", "unknown"):
         assert not told.retryable and not TOLD[state].settled and "SAME idempotency_key" in told.next

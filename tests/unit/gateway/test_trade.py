@@ -30,7 +30,7 @@ async def test_a_filled_order_is_accepted_with_its_figures(gateway: Gateway) -> 
         told = await gateway.trade()
     assert (told["status"], told["order_state"], told["duplicate"], told["is_error"]) == ("accepted", "filled", False, False)
     assert (told["filled_quantity"], told["average_price"]) == (10, 100.5)
-    assert told["summary"] == "BUY 10 AAPL (paper): filled at 100.5 USD"
+    assert told["summary"] == "BUY 10 AAPL (account paper): filled at 100.5 USD"
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

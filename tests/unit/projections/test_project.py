@@ -16,7 +16,7 @@ from schemas import topics
 from schemas.commands import TradeRequested
 from schemas.envelope import Event
 from schemas.market import SessionClosed, SessionOpened
-from schemas.risk import RiskParameters
+from schemas.risk import LimitsSet, RiskParameters
 from schemas.trading import AccountHalted, LeaseTaken, LegsAttached
 from streams.trading import evolve, order
 from tests.unit.projections.stories import FEED, Account, asked, at, bar, corrected, every_event, late, listed, sealed
@@ -355,3 +355,11 @@ def test_a_sector_is_named_once_and_referred_to():
     assigned = told("sector.assigned.v1")
     sector = row_after(reference.SECTORS, *assigned)
     assert row_after(reference.SECTORS_OF, *assigned) == (reference.security_id("AAPL"), "AAPL", sector.id)
+
+
+@pytest.mark.parametrize(("before", "after", "mode"), [("paper", "live", "advisory"), ("live", "live", "autonomous"), (None, "exchange", "autonomous")])
+def test_an_account_that_turned_to_real_money_is_advisory_in_older_logs_too(before, after, mode):
+    row = accounts.Account("paper", 1, "desk", "ready", None, None, "[]", None, "autonomous", False, None, at(0), before)
+    turned = LimitsSet.new(source="/test", subject="paper", time=at(0), version=2, parameters=RiskParameters(), changed=(), origin="start", environment=after)
+    told = accounts.account_after(row, turned)
+    assert (told.mode, told.environment) == (mode, after)
