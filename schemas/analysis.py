@@ -59,9 +59,9 @@ class Figure(Data):
 
     name: str
     value: float | None                 # None: not known, which never passes
-    least: float | None = None
-    most: float | None = None
-    passed: bool = True
+    above: float | None = None          # must be more than
+    least: float | None = None          # must not be less than
+    most: float | None = None           # must not be more than
 
 
 class SignalRaised(Event, type="signal.raised.v1", identity=("subject", "strategy", "time")):

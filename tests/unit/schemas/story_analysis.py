@@ -48,7 +48,7 @@ def found() -> Iterator[Event]:
         source="/analysis/strategies", subject="AAPL", time=MINUTE, entry=PRICE, stop=STOP, target=TARGET, confidence=Decimal("0.64"), size_hint=None,
         expires=MINUTE + timedelta(minutes=5), strategy="opening-range-breakout", strategy_version="1",
         reasons=("closed above the first half hour's high of 172.05", "volume 1.8 times its 20-day average"),
-        figures=(analysis.Figure(name="confidence", value=0.82, least=0.7),))
+        figures=(analysis.Figure(name="confidence", value=0.82, above=0.7),))
     scan = {"source": "/analysis/scanner", "subject": DAY.isoformat(), "time": MINUTE}
     rsi = analysis.Figure(name="rsi_14", value=63.4471, least=40, most=70)
     yield analysis.ScanCompleted.new(

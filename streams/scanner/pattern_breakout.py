@@ -1,0 +1,45 @@
+"""Buy a candidate whose pattern has just broken out, with the pattern's own stop and target.
+
+The idea is as old as charting (Edwards and Magee, 1948: enter on the close beyond the boundary, with volume, and be wrong where the pattern fails). The
+figures below are ours: the trade must offer well more than it risks, risk no more than a few mean ranges, and be fresh.
+"""
+
+from datetime import timedelta
+
+from schemas.analysis import Figure
+from streams.scanner.strategy import Entry, Setup, Strategy
+
+REWARD = 1.5            # target to stop, as multiples of the way from price to stop, at least
+RISK = 3.0              # way to the stop, in multiples of the 5-minute ATR, at most
+FRESH = timedelta(minutes=3)    # since the pattern was completed, at most
+LASTS = timedelta(minutes=5)    # how long the signal is good
+LIQUID = 0.10           # of the mean volume of a minute of the day, at most so much is asked for
+
+
+def entry(setup: Setup) -> Entry | None:
+    """The breakout, or None: no pattern, a stale one, too little to win, too much to lose."""
+    pattern, price = setup.pattern, setup.price
+    if pattern is None or not pattern.stop < price < pattern.target or setup.minute - pattern.time > FRESH:
+        return None
+    reward = (pattern.target - price) / (price - pattern.stop)
+    range_ = setup.values.get("atr_14 5m")
+    risk = (price - pattern.stop) / range_ if range_ else None
+    if reward < REWARD or risk is None or risk > RISK:
+        return None
+    volume = setup.values.get("average_volume")
+    catalyst = setup.catalyst
+    reasons = (
+        f"{pattern.pattern.replace('_', ' ')} broke out above {pattern.breakout:.2f} on {pattern.timeframe} bars, confidence {pattern.confidence:.2f}",
+        *((f"{catalyst.catalyst.replace('_', ' ')} news, strength {catalyst.strength:.2f}, sentiment {catalyst.sentiment:+.2f}",) if catalyst else ()),
+        f"{reward:.1f} to win for 1 at risk; ranked {setup.candidate.rank} with score {setup.candidate.score:.2f}")
+    return Entry(
+        entry=price, stop=pattern.stop, target=pattern.target, confidence=pattern.confidence,
+        size_hint=max(1, int(LIQUID * volume / 390)) if volume else None, lasts=LASTS, reasons=reasons,
+        figures=(Figure(name="price", value=price), Figure(name="reward", value=round(reward, 6), least=REWARD),
+                 Figure(name="risk in atr_14 of 5m", value=round(risk, 6), most=RISK),
+                 Figure(name="minutes since the breakout", value=(setup.minute - pattern.time).total_seconds() / 60, most=FRESH.total_seconds() / 60)))
+
+
+STRATEGY = Strategy(
+    "pattern_breakout", "1", ("average_volume", "atr_14 5m"), "Buys the breakout of a candidate's pattern with the pattern's own stop and target.", entry,
+    timedelta(minutes=30))
