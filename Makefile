@@ -47,6 +47,9 @@ bench: $(READY) ## measure; writes build/bench/foundation.json
 bench-trading: $(READY) ## measure the trading path: signal to acceptance, recovery; writes build/bench/trading.json
 	@$(BIN)/python -m tests.bench.trading
 
+bench-sentiment: $(READY) ## accuracy of the embedded sentiment model by cross-validation; DATA=folder with sentences.csv.gz
+	@$(BIN)/python -m streams.news.sentiment_training $(DATA)
+
 publish: $(READY)  ## write the JSON Schemas and topic pages anew
 	@$(BIN)/python -m schemas.publish
 

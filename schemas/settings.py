@@ -74,6 +74,9 @@ class Settings(BaseModel):
     newsapi_key: SecretStr = Field(SecretStr(""), description="NewsAPI's key; empty: it is not asked", **_env("CATALYST_NEWSAPI_KEY"))
     newsapi_url: str = Field("https://newsapi.org", description="NewsAPI, asked while Benzinga is not up", **_env("CATALYST_NEWSAPI_URL"))
     newsapi_a_day: int = Field(90, gt=0, description="most requests to NewsAPI within a day; they are made evenly", **_env("CATALYST_NEWSAPI_A_DAY"))
+    sentiment_model: str = Field("embedded", min_length=1, description="what reads news: embedded (shipped), or a transformer model such as FinBERT by its "
+                                 "directory or its id on the model hub, which is then fetched once; needs catalyst-trading[finbert]",
+                                 **_env("CATALYST_SENTIMENT_MODEL"))
     gateway_host: str = Field("127.0.0.1", description="address the gateway binds", **_env("CATALYST_GATEWAY_HOST"))
     gateway_port: Port = Field(5000, description="port of the MCP gateway", **_env("CATALYST_GATEWAY_PORT"))
     token_file: Path | None = Field(None, description="file with the gateway's bearer token; default HOME/run/token", **_env("CATALYST_TOKEN_FILE"))
