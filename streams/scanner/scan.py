@@ -126,12 +126,21 @@ def _leave(run: _Run, stage: Stage, figure: str, rows: Rows) -> None:
     if len(rows):
         symbols, column = run.view.symbols, run.columns[figure]
         run.left_out.append(LeftOut(stage=stage.name, figure=figure, symbols=tuple(symbols[row] for row in rows),
-                                    values=tuple(_known(column[row]) for row in rows)))
+                                    values=tuple(known(column[rows]))))
+
+
+def known(column: Column) -> list[float | None]:
+    """As they stand in an event: absent where not known or without bound, six significant digits. A whole market at once: one by one it takes 100 ms."""
+    finite = np.isfinite(column)
+    value = np.where(finite, column, 0.0)
+    digits = np.minimum(5 - np.floor(np.log10(np.abs(value), where=value != 0, out=np.zeros_like(value))).astype(np.int64), 15)
+    scale = 10.0 ** np.abs(digits)      # a whole number either way, so that what comes out is the nearest to what is written
+    rounded = np.where(digits >= 0, np.round(value * scale) / scale, np.round(value / scale) * scale)
+    return [one if there else None for one, there in zip(rounded.tolist(), finite.tolist(), strict=True)]
 
 
 def _known(value: float) -> float | None:
-    """As it stands in an event: absent where not known or without bound, six significant digits."""
-    return float(f"{value:.6g}") if np.isfinite(value) else None
+    return known(np.array([value]))[0]
 
 
 def _candidates(run: _Run) -> tuple[Candidate, ...]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.analysis import ScanCompleted
 from streams.scanner.config import ScannerConfig
-from streams.scanner.scan import Scanned, scan, wrong_size
+from streams.scanner.scan import Scanned, known, scan, wrong_size
 from streams.scanner.stages import STAGES
 from streams.scanner.view import COLUMNS
 from streams.scanner.why import why
@@ -37,7 +37,7 @@ def completed(found: Scanned) -> ScanCompleted:
 EDGES: Mapping[tuple[str, str], tuple[float, float]] = {
     ("universe", "tradable"): (0.0, 1.0),
     ("universe", "price"): (5.0, 5.01),
-    ("universe", "average_volume"): (1e6, 1e6 + 1),
+    ("universe", "average_volume"): (1e6, 1.00001e6),
     ("universe", "news_age"): (24.01, 24.0),
     ("catalyst", "strength"): (0.7, 0.71),
     ("catalyst", "sentiment"): (0.5, 0.51),
@@ -163,6 +163,13 @@ def test_every_symbol_is_either_a_candidate_or_left_out_once_with_a_reason(spoil
     scores = [candidate.score for candidate in found.candidates]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
+
+
+@given(st.lists(st.floats(-1e12, 1e12), max_size=20))
+def test_figures_are_told_to_six_digits(values):
+    told = known(np.array(values))
+    assert all(one is not None and abs(one - value) <= 1e-5 * abs(value) + 1e-15 for one, value in zip(told, values, strict=True))
+    assert known(np.array([0.1 + 0.2, 70.01, 2.5e8, 1e6 + 1, 0.0, np.nan, np.inf])) == [0.3, 70.01, 2.5e8, 1e6, 0.0, None, None]
 
 
 def test_a_scan_of_a_market_without_symbols_finds_nothing_and_is_complete():
