@@ -4,13 +4,14 @@ In Python an event is flat (`event.price`); on the wire its data stands under `d
 `Event.new` and `Event.caused_by`, writers stamp them (`stamped`), the codec alone turns them into bytes. Nothing here reads a clock.
 """
 
+import hashlib
 import inspect
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, ClassVar, Literal, Self
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import (
     AliasGenerator,
@@ -75,6 +76,7 @@ class Event(BaseModel):
     )
 
     identity: ClassVar[tuple[str, ...]] = ()
+    wiretype: ClassVar[str] = ""
     lean: ClassVar[bool] = False    # bulk events leave out of the envelope what is the same for the whole minute
 
     id: UUID
@@ -95,7 +97,7 @@ class Event(BaseModel):
         super().__init_subclass__(**kwargs)
         if type:
             cls.__annotations__ = {**inspect.get_annotations(cls), "type": Literal[type]}
-            cls.type = type
+            cls.type = cls.wiretype = type
             cls.identity = identity
             cls.lean = lean
 
@@ -108,13 +110,14 @@ class Event(BaseModel):
     @classmethod
     def kind(cls) -> str:
         """The wire type, `order.denied.v1`."""
-        return str(cls.model_fields["type"].default)
+        return cls.wiretype
 
     @classmethod
     def new(cls, *, source: str, subject: str, time: datetime, **data: Any) -> Self:
         """The fact these fields describe, with its id. Equal arguments give an equal event. Raises pydantic.ValidationError."""
-        draft = cls(id=NAMESPACE, source=source, type=cls.kind(), subject=subject, time=time, **data)
-        return draft.model_copy(update={"id": draft.own_id()})
+        event = cls(id=NAMESPACE, source=source, type=cls.kind(), subject=subject, time=time, **data)
+        event.__dict__["id"] = event.own_id()       # nobody has seen it yet; its id is a function of what has just been validated
+        return event
 
     @classmethod
     def caused_by(cls, cause: "Event", /, *, source: str | None = None, subject: str | None = None, time: datetime | None = None, **data: Any) -> Self:
@@ -126,7 +129,7 @@ class Event(BaseModel):
 
     def own_id(self) -> UUID:
         """The id that the type (without version) and the identity fields give."""
-        return event_id(self.type, *(getattr(self, name) for name in self.identity))
+        return event_id(self.type, *map(self.__dict__.__getitem__, self.identity))
 
     def stamped(self, **circumstances: Any) -> Self:
         """The same fact as it is written down: recordedtime, seq, prevhash, epoch, runid."""
@@ -150,12 +153,19 @@ class Event(BaseModel):
 
 
 def event_id(type: str, *identity: object) -> UUID:
-    """The id of the fact with this type (its version does not count) and these identity values, in the class's order."""
-    return uuid5(NAMESPACE, "|".join([type.rsplit(".v", 1)[0], *map(_text, identity)]))
+    """The id of the fact with this type (its version does not count) and these identity values, in the class's order: a UUID of version 5."""
+    name = "|".join([type.rsplit(".v", 1)[0], *map(_text, identity)])
+    return UUID(bytes=hashlib.sha1(_SPACE + name.encode(), usedforsecurity=False).digest()[:16], version=5)      # uuid5, without its preparations
+
+
+_SPACE = NAMESPACE.bytes
+_PLAIN = frozenset({str, int, UUID})
 
 
 def _text(value: object) -> str:
     """One spelling for equal values: 1.50 and 1.5, or one instant in two zones, must not make two ids."""
+    if type(value) in _PLAIN:
+        return str(value)
     match value:
         case datetime():
             return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
