@@ -109,6 +109,7 @@ class Sizing(Data):
 
 Origin = Literal["command", "signal", "protection", "flatten", "emergency", "limit"]
 Part = Literal["entry", "exit", "stop", "target", "foreign"]
+PositionIntent = Literal["buy_to_open", "sell_to_close", "buy_to_close"]     # the last of an exit that buys back what is short
 
 
 class OrderApproved(Event, type="order.approved.v1", identity=("subject", "order_id")):
@@ -162,7 +163,7 @@ class OrderSubmitting(Event, type="order.submitting.v1", identity=("subject", "o
     symbol: str
     side: Side
     quantity: Decimal
-    position_intent: Literal["buy_to_open", "sell_to_close", "buy_to_close"]
+    position_intent: PositionIntent
     expires: UtcTime
     price: Decimal                      # USD, what it was judged at; the adapter's own limit is held against it
     part: Part = "entry"

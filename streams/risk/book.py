@@ -79,6 +79,7 @@ class Book:
     entries_last_minute: int = 0
     closed: str = ""                    # why no entries pass at all: code and words; "" when they do
     session: tuple[datetime, datetime] | None = None                    # opens, closes of the session that is on or next; None when not known
+    facts_read: bool = True                                             # False: `facts` may lack what the log says
     away: str = ""                      # why the broker cannot be reached; "" when it can
 
     def free_to_sell(self, symbol: str) -> Decimal:
@@ -98,8 +99,8 @@ class Book:
 
     @property
     def coming(self) -> tuple[Pending, ...]:
-        """Orders that may still add shares."""
-        return tuple(order for order in self.pending if order.side == "buy")
+        """Orders that may still add shares; what buys back adds none."""
+        return tuple(order for order in self.pending if order.side == "buy" and order.part != "exit")
 
     @property
     def symbols(self) -> frozenset[str]:

@@ -109,7 +109,8 @@ def _words(check: Check, intent: Intent, book: Book, parameters: RiskParameters)
     allowed = room(intent.symbol, intent.price, intent.stop, book, parameters) if intent.price is not None else {}
     opens, closes = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in book.session) if book.session else ("unknown", "unknown")
     least = f"{tick_down(intent.price - farthest(intent.price, book.facts_of(intent.symbol), parameters)):f}" if intent.price is not None else "unknown"
-    return {"symbol": intent.symbol, "asked": f"{intent.quantity:f}", "room": f"{allowed.get(check.code, ZERO):f}", "opens": opens, "closes": closes,
+    return {"symbol": intent.symbol, "asked": f"{intent.quantity:f}", "whole": f"{intent.quantity // 1:f}",
+            "room": f"{allowed.get(check.code, ZERO):f}", "opens": opens, "closes": closes,
             "closed": book.closed, "away": book.away, "halted": book.facts_of(intent.symbol).halted, "free": f"{max(book.free_to_sell(intent.symbol), ZERO):f}",
             "price": f"{intent.price or ZERO:f}", "last": f"{intent.last or ZERO:f}", "lowest": least}
 
@@ -186,6 +187,10 @@ def _open_orders(intent: Intent, book: Book, side: Side, parts: tuple[Part, ...]
     return Decimal(sum(order.symbol == intent.symbol and order.side == side and order.part in parts for order in book.pending))
 
 
+def _short(intent: Intent, book: Book) -> Decimal:
+    return max(-book.positions[intent.symbol].quantity, ZERO) if intent.symbol in book.positions else ZERO
+
+
 def _off_the_market(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
     if intent.form.limit_price is None or not intent.last:
         return None
@@ -205,6 +210,9 @@ CHECKS = (
     Check("BROKER_AWAY", "flag", lambda intent, book, parameters: _flag(book.away), _none, (),
           "the broker cannot be reached",
           "{away}; ask again when it answers, nothing waits in line"),
+    Check("FACTS_UNREAD", "flag", lambda intent, book, parameters: _flag(not book.facts_read), _none, (),
+          "after a start what is known of symbols is not read back yet: halts, sectors, ranges",
+          "ask again in a few seconds; if it stays so, see `catalyst status` for the log"),
     Check("MARKET_CLOSED", "flag", _market_closed, _none, (),
           "the market is closed, or its hours are not known",
           "the session on or next: {opens} to {closes}"),
@@ -217,6 +225,9 @@ CHECKS = (
     Check("STALE_PRICE", "seconds", _price_age, _set("max_price_age_seconds"), ("max_price_age_seconds",),
           "age of the last bar, in market time",
           "wait for a bar of {symbol}; if none comes, see `catalyst status` for the feed"),
+    Check("WHOLE_SHARES", "shares", lambda intent, book, parameters: intent.quantity % 1, _none, (),
+          "part of a share in the entry: no stop of a part outlives the day at the broker, and it takes no bracket with one",
+          "ask for {whole} shares of {symbol}, or one more"),
     Check("ORDER_VALUE", "USD", lambda intent, book, parameters: intent.value, _set("max_order_value"), ("max_order_value",),
           "value of the entry at its limit price, else at the last close",
           "at most {room} shares now (asked: {asked})"),
@@ -258,6 +269,9 @@ CHECKS = (
     Check("OPPOSING_ORDER", "orders", lambda intent, book, parameters: _open_orders(intent, book, "sell", ("exit", "foreign")), _none, (),
           "open orders that sell the symbol: to buy against one's own order is a wash trade",
           "wait until the sale of {symbol} is done, or cancel it first"),
+    Check("SOLD_SHORT", "shares", lambda intent, book, parameters: _short(intent, book), _none, (),
+          "shares of the symbol that are sold short: to buy more than these in one order is refused, and they are being bought back",
+          "wait until {symbol} is flat"),
     Check("PRICE_COLLAR", "share of price", _off_the_market, _set("price_collar"), ("price_collar",),
           "distance of the limit price from the last trade",
           "the last trade was at {last}: give a limit nearer to it"),

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from schemas.commands import Side
 from schemas.risk import Environment, RiskParameters
 from schemas.trading import Purpose
 from streams.risk.book import Book, ClosedTrade, Facts, Pending, Position
@@ -155,6 +156,7 @@ class Account:
     handovers: Mapping[UUID, tuple[str, datetime]] = field(default_factory=dict)    # simulated intent -> request and when; a crash may have come before it left
     prices: Mapping[str, Price] = field(default_factory=dict)       # of this admission alone
     facts: Mapping[str, Facts] = field(default_factory=dict)        # of this admission alone
+    facts_read: bool = True             # of this admission alone: False when `facts` may lack what the log says
 
     # -- orders ------------------------------------------------------------------------------------------------------------------------------------
 
@@ -205,9 +207,13 @@ class Account:
     def held(self, symbol: str) -> Decimal:
         return self.holdings[symbol].quantity if symbol in self.holdings else ZERO
 
-    def exiting(self, symbol: str) -> Decimal:
-        """Shares that open exits will sell."""
-        return sum((self.left(order) for order in self.of(symbol, "exit")), ZERO)
+    def exiting(self, symbol: str, side: Side = "sell") -> Decimal:
+        """Shares that open exits will sell; or buy back, where the position is short."""
+        return sum((self.left(order) for order in self.of(symbol, "exit") if order.side == side), ZERO)
+
+    def to_close(self, symbol: str, side: Side) -> Decimal:
+        """Shares that an exit of this side may still take: held (to buy: sold short) and promised to no other. Below 0 when too many are."""
+        return (self.held(symbol) if side == "sell" else -self.held(symbol)) - self.exiting(symbol, side)
 
     def guarded(self, symbol: str) -> Decimal:
         """Shares that a stop at the broker, or one on its way there, protects now. The stop of an exit's OCO protects what that exit counts already."""
@@ -263,7 +269,7 @@ class Account:
         plan = self.cycle.plan
         return Book(now=self.at(), equity=self.equity, buying_power=self.funds.buying_power, day_profit=self.day_profit, positions=positions,
                     pending=pending, facts=self.facts, trades=self.trades, entries_last_minute=self._entries_last_minute(),
-                    closed=self.entries_closed(), session=(plan.opens, plan.closes) if plan else None,
+                    closed=self.entries_closed(), facts_read=self.facts_read, session=(plan.opens, plan.closes) if plan else None,
                     away=", ".join(name.partition("/")[2] for name in self.alarms if name.startswith("BROKER_AWAY/")))
 
     def _price_of(self, symbol: str, holding: Holding) -> Decimal:

@@ -223,7 +223,7 @@ class Actor:
         if self.state.now is not None:
             now = max(now, self.state.now)
         head = InputsAdmitted.new(source=f"/account/{self.state.name}", subject=self.state.name, time=now, number=self.state.admissions + 1,
-                                  inputs=tuple(arrival.place for arrival in arrivals))
+                                  inputs=tuple(arrival.place for arrival in arrivals), facts_read=self.latest.complete)
         await self._decide_all(head, [(arrival.place, arrival.given) for arrival in arrivals])
 
     async def _fire_due(self) -> None:

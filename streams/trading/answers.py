@@ -155,13 +155,13 @@ def _absent(draft: Draft, order: Order, said: BrokerAnswered) -> None:
 
 
 def _still_wanted(state: Account, order: Order) -> Decimal:
-    """Shares of a proven absent order that may go out once more: no entry where none passes by now, no sale of what is not held any more."""
+    """Shares of a proven absent order that may go out once more: no entry where none passes by now, no exit from what is closed already."""
     if order.part == "entry":
         closed = state.entries_closed()
         leaving = any(state.of(order.symbol, "exit"))
         return ZERO if leaving or (closed and not closed.startswith("NOT_READY")) else order.quantity
-    others = state.exiting(order.symbol) - (order.open_quantity if order.part == "exit" else ZERO)
-    return min(order.quantity, state.held(order.symbol) - others)
+    own = order.open_quantity if order.part == "exit" else ZERO
+    return min(order.quantity, state.to_close(order.symbol, order.side) + own)
 
 
 # -- a cancellation, a replacement -------------------------------------------------------------------------------------------------------------------
@@ -228,12 +228,12 @@ def expire(draft: Draft, fired: TimerFired, order: Order) -> None:
 
 
 def resend(draft: Draft, fired: TimerFired, order: Order) -> None:
-    """A refused exit or stop goes out again while its shares are still held and nothing else takes care of them."""
+    """A refused exit or stop goes out again while its shares are still there and nothing else takes care of them."""
     state, symbol = draft.state, order.symbol
-    left = state.held(symbol) - state.exiting(symbol) - (state.guarded(symbol) if order.part == "stop" else ZERO)
+    left = state.to_close(symbol, order.side) - (state.guarded(symbol) if order.part == "stop" else ZERO)
     if order.state != "rejected" or left <= 0 or not (draft.now <= order.expires or state.flat_for() or order.part == "stop"):
         return
-    if protection.free(draft, symbol, order.part):
+    if protection.free(draft, symbol, order.part, order.side):
         draft.submit(order.order_id, quantity=min(order.quantity, left), attempt=order.attempt + 1, expires=max(order.expires, draft.now + AGAIN))
     else:
         draft.wake("resend", AGAIN, order)

@@ -2,20 +2,23 @@
 
 import hashlib
 from base64 import b32encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
+from schemas.commands import Side
 from schemas.envelope import Event, event_id
 from schemas.risk import RiskAlerted
-from schemas.trading import CheckResult, Form, OrderApproved, OrderCancelling, OrderSubmitting, OrderWithdrawn, Part, Purpose, Sizing, TimerSet
+from schemas.trading import CheckResult, Form, OrderApproved, OrderCancelling, OrderSubmitting, OrderWithdrawn, Part, PositionIntent, Purpose, Sizing, TimerSet
 from streams.trading.account import ZERO, Account
 from streams.trading.evolve import evolve
 from streams.trading.order import Order
 
 E = TypeVar("E", bound=Event)
+# What an order means for the position, by side and whether it is an entry: the broker refuses one that would do something else.
+INTENT: Mapping[tuple[Side, bool], PositionIntent] = {("buy", True): "buy_to_open", ("buy", False): "buy_to_close", ("sell", False): "sell_to_close"}
 LOOKS = (1, 2, 4, 8, 15, 30)        # seconds until the next look at an order in doubt; the last one repeats
 
 
@@ -61,10 +64,10 @@ class Draft:
 
     def approve(self, order_id: UUID, part: Part, origin: str, symbol: str, quantity: Decimal, price: Decimal, expires: datetime, form: Form,
                 checks: tuple[CheckResult, ...] = (), sizing: Sizing | None = None, command_id: UUID | None = None,
-                priced_at: datetime | None = None) -> OrderApproved:
-        """An order that may be sent. Entries buy, everything else sells what is held."""
+                priced_at: datetime | None = None, side: Side | None = None) -> OrderApproved:
+        """An order that may be sent. Entries buy; everything else sells what is held, unless an exit is to buy back what is short."""
         return self.tell(
-            OrderApproved, order_id=order_id, command_id=command_id or self.cause.id, symbol=symbol, side="buy" if part == "entry" else "sell",
+            OrderApproved, order_id=order_id, command_id=command_id or self.cause.id, symbol=symbol, side=side or ("buy" if part == "entry" else "sell"),
             quantity=quantity, price=price, priced_at=priced_at or self.now, expires=expires, checks=checks, limits_version=self.state.version,
             part=part, origin=origin, form=form, sizing=sizing, mode=self.state.cycle.mode)
 
@@ -76,7 +79,7 @@ class Draft:
             OrderSubmitting, by=self._origin_of(order_id), order_id=order_id,
             client_order_id=client_order_id(self.state.name, order_id, tries), attempt=tries, sending=1 if tries != order.attempt else order.sending + 1,
             symbol=order.symbol, side=order.side, quantity=order.quantity if quantity is None else quantity,
-            position_intent="buy_to_open" if order.side == "buy" else "sell_to_close", expires=expires or order.expires, price=order.price,
+            position_intent=INTENT[order.side, order.part == "entry"], expires=expires or order.expires, price=order.price,
             part=order.part, form=order.form)
 
     def _origin_of(self, order_id: UUID) -> Event:

@@ -13,7 +13,7 @@ from schemas.cycle import EVENTS as CYCLE_EVENTS
 from schemas.cycle import IntentSimulated, ModeSet, PhaseEntered, SignalPassed
 from schemas.envelope import Event
 from schemas.market import Bar, BarClosed, BarCorrected, BarLate
-from schemas.reference import DailyPublished, SectorAssigned, SecurityListed, SymbolHalted, SymbolResumed
+from schemas.reference import DailyPublished, SectorAssigned, SecurityChanged, SecurityListed, SymbolHalted, SymbolResumed
 from schemas.risk import AccountResumed, AccountValued, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet, PositionMarked, RiskAlerted
 from schemas.topics import BARS, REFERENCE
 from schemas.trading import (
@@ -92,7 +92,8 @@ def _admitted(state: Account, event: InputsAdmitted) -> Account:
     if state.handovers:
         recent = {intent: known for intent, known in state.handovers.items() if known[1] > event.time - HANDED_OVER}
         state = replace(state, handovers=recent)
-    return replace(state, now=_later(state, event.time), admissions=event.number, positions={**state.positions, **ahead}, prices={}, facts={})
+    return replace(state, now=_later(state, event.time), admissions=event.number, positions={**state.positions, **ahead}, prices={}, facts={},
+                   facts_read=event.facts_read)
 
 
 def _without_old(state: Account, horizon: datetime) -> Account:
@@ -391,7 +392,7 @@ MEANINGS: dict[type[Event], Callable[[Account, Any], Account]] = {
     SectorAssigned: lambda state, event: _fact(state, event.subject, sector=event.sector),
     SymbolHalted: lambda state, event: _fact(state, event.subject, halted=event.reason or event.code or "halted"),
     SymbolResumed: lambda state, event: _fact(state, event.subject, halted=""),
-    SecurityListed: lambda state, event: _fact(state, event.subject, tradable=event.tradable),
+    **dict.fromkeys((SecurityListed, SecurityChanged), lambda state, event: _fact(state, event.subject, tradable=event.tradable)),
 }
 
 
@@ -400,7 +401,7 @@ def _priced(state: Account, event: Bar) -> Account:
 
 
 # Admitted with a decision and true for it alone.
-CONTEXT = (Bar, DailyPublished, SectorAssigned, SymbolHalted, SymbolResumed, SecurityListed)
+CONTEXT = (Bar, DailyPublished, SectorAssigned, SymbolHalted, SymbolResumed, SecurityListed, SecurityChanged)
 # Events that answer a command: a second delivery of it is recognised by them.
 ANSWERS = (
     OrderApproved, OrderDenied, CommandRejected, LimitsSet, ApprovalRequested, ApprovalRefused, EmergencyStopped, AccountResumed, ModeSet, SignalPassed,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
+from schemas.commands import Side
 from schemas.trading import Form, OrderWithdrawn, Sizing, TimerFired
 from streams.risk.book import Facts
 from streams.risk.stops import place_stop
@@ -16,9 +17,11 @@ from streams.trading.account import PROTECTIVE, ZERO, Account
 from streams.trading.draft import Draft, order_id
 from streams.trading.order import Order
 
+SIDES: tuple[Side, ...] = ("sell", "buy")
 LONG = timedelta(days=1)                    # an exit that was ordered stays wanted
 GRACE = Decimal("0.4")                      # of naked_seconds: so long the broker's own legs have to wake before we act
 ORPHAN = timedelta(seconds=2)               # and so long its own clean-up has
+SHORT = timedelta(seconds=2)                # until the broker is asked whether a position is really short
 SOON = timedelta(seconds=1)                 # until what is being cancelled is looked at again
 
 
@@ -56,24 +59,32 @@ def _flatten(draft: Draft) -> None:
     reason = draft.state.flat_for()
     if reason and draft.state.ready:
         for symbol in sorted(draft.state.holdings):
-            if not _sold_again(draft.state, symbol):
+            if not _closing(draft.state, symbol, "sell"):
                 exit_position(draft, symbol, "emergency" if draft.state.emergency else "flatten")
 
 
-def _sold_again(state: Account, symbol: str) -> bool:
-    """Whether an exit is on its way, or a refused one will go out again."""
-    return state.exiting(symbol) >= state.held(symbol) or any(
-        order.symbol == symbol and order.part == "exit" and state.has_timer("resend", order.order_id) for order in state.orders.values())
+def _closing(state: Account, symbol: str, side: Side) -> bool:
+    """Whether nothing is left to close: an exit is on its way, or a refused one will go out again."""
+    return state.to_close(symbol, side) <= 0 or any(
+        order.symbol == symbol and order.part == "exit" and order.side == side and state.has_timer("resend", order.order_id)
+        for order in state.orders.values())
 
 
-def exit_position(draft: Draft, symbol: str, origin: str) -> None:
+def exit_position(draft: Draft, symbol: str, origin: str, side: Side = "sell") -> None:
     """Approve a market exit of everything that no other exit takes. It is sent once its shares are free."""
     state = draft.state
-    quantity = state.held(symbol) - state.exiting(symbol)
+    quantity = state.to_close(symbol, side)
     if quantity > 0:
         price = state.holdings[symbol].price or ZERO
         draft.approve(order_id(state.name, "exit", symbol, draft.cause.id), "exit", origin, symbol, quantity, price, draft.now + LONG, Form(),
-                      sizing=_whole("position", state))
+                      sizing=_whole("position", state), side=side)
+
+
+def buy_back(draft: Draft, symbol: str) -> None:
+    """Close a short position; called when the broker's own list shows it too and nothing in the symbol is in doubt. Whatever else is open in the symbol
+    is cancelled first: a sale would make it larger, a purchase would turn it round."""
+    if not _closing(draft.state, symbol, "buy"):
+        exit_position(draft, symbol, "emergency" if draft.state.emergency else "protection", "buy")
 
 
 def _whole(method: Literal["position", "uncovered"], state: Account) -> Sizing:
@@ -85,39 +96,41 @@ def _whole(method: Literal["position", "uncovered"], state: Account) -> Sizing:
 
 def _release_exits(draft: Draft, symbol: str) -> None:
     waiting = [order for order in draft.state.of(symbol, "exit") if order.state == "approved"]
-    if not waiting:
-        return
-    if not free(draft, symbol, "exit"):
-        for order in waiting:
-            draft.wake("expire", max(order.expires - draft.now, timedelta(0)), order)
-        return
+    for side in SIDES:
+        if any(order.side == side for order in waiting) and not free(draft, symbol, "exit", side):
+            for order in waiting:
+                if draft.state.orders[order.order_id].is_open:
+                    draft.wake("expire", max(order.expires - draft.now, timedelta(0)), order)
+            return
     for order in waiting:
-        sent = sum((draft.state.left(other) for other in draft.state.of(symbol, "exit") if other.state != "approved"), ZERO)
-        left = draft.state.held(symbol) - sent
+        promised = sum((other.quantity for other in draft.state.of(symbol, "exit") if other.state == "approved" and other.side == order.side), ZERO)
+        left = draft.state.to_close(symbol, order.side) + promised
         if left > 0:
             draft.submit(order.order_id, quantity=min(order.quantity, left))
         else:
-            draft.tell(OrderWithdrawn, order_id=order.order_id, reason="nothing is left to sell: the position was closed first")
+            draft.tell(OrderWithdrawn, order_id=order.order_id, reason="nothing is left to close: the position was closed first")
 
 
 def _group_ends(state: Account, order: Order) -> bool:
     return order.parent_id is not None and any(leg.state == "cancelled" for leg in state.legs(order.parent_id))
 
 
-def free(draft: Draft, symbol: str, part: str) -> bool:
-    """Whether nothing holds the shares that an exit is to sell; what does is cancelled. A stop waits for what is being cancelled alone."""
+def free(draft: Draft, symbol: str, part: str, side: Side) -> bool:
+    """Whether nothing holds the shares that an exit is to trade; what does is cancelled. A stop waits for what is being cancelled alone."""
     if part == "stop":
         return not _being_freed(draft.state, symbol)
-    for order in _one_per_group(_blockers(draft.state, symbol)):
+    for order in _one_per_group(_blockers(draft.state, symbol, side)):
         if _group_ends(draft.state, order):     # the broker ends the whole group; its word about this one is on its way
             draft.wake("recancel", ORPHAN, order)
         else:
-            draft.cancel(order, "its shares are to be sold")
-    return not _blockers(draft.state, symbol)
+            draft.cancel(order, "its shares are to be sold" if side == "sell" else "the position is short and is bought back")
+    return not _blockers(draft.state, symbol, side)
 
 
-def _blockers(state: Account, symbol: str) -> list[Order]:
-    """What protects, and what buys; not the stop that came with an exit."""
+def _blockers(state: Account, symbol: str, side: Side) -> list[Order]:
+    """What protects, and what buys; not the stop that came with an exit. Of a short position everything that does not buy it back."""
+    if side == "buy":
+        return [order for order in state.open_orders if order.symbol == symbol and not (order.part == "exit" and order.side == "buy")]
     return [order for order in state.of(symbol, *PROTECTIVE, "entry") if (parent := state.parent(order)) is None or parent.part != "exit"]
 
 
@@ -172,9 +185,11 @@ def _watch(draft: Draft, symbol: str) -> None:
         draft.alert("POSITION_NAKED", "cleared", f"{symbol}: protected again, or sold", symbol)
     if orphans(state, symbol):
         draft.wake("orphan", ORPHAN, about=symbol)
-    short = -state.held(symbol)
-    draft.alert("POSITION_SHORT", "breach" if short > 0 else "cleared", f"{symbol}: {max(short, ZERO):f} shares are sold short; this account buys nothing "
-                "back by itself: do it at the broker", symbol, actual=max(short, ZERO))
+    short = max(-state.held(symbol), ZERO)
+    if short and not _closing(state, symbol, "buy"):
+        draft.wake("reconcile", SHORT, about=symbol)        # two words out of order look like it too: the broker's own list decides
+    draft.alert("POSITION_SHORT", "breach" if short else "cleared", f"{symbol}: {short:f} shares are sold short; once the broker's list shows it too they "
+                "are bought back" if short else f"{symbol}: nothing is short any more", symbol, actual=short)
 
 
 def _stop_waits(state: Account, symbol: str) -> bool:

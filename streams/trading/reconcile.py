@@ -13,6 +13,7 @@ from typing import Any
 from schemas.broker import BrokerSnapshot
 from schemas.envelope import event_id
 from schemas.trading import AccountReady, AccountReconciled, Difference, OrderAdopted, PositionAdjusted, TimerFired
+from streams.trading import protection
 from streams.trading.account import ZERO, Account
 from streams.trading.draft import Draft
 from streams.trading.evidence import BrokerOrder, Unreadable, attach, conclude, known, listed, read_order
@@ -88,6 +89,7 @@ def reconcile(draft: Draft, snapshot: BrokerSnapshot) -> None:
         draft.tell(AccountReady, epoch=draft.state.epoch, open_orders=len(draft.state.open_orders), positions=len(draft.state.holdings),
                    differences=tuple(f"{one.symbol}: broker {one.theirs:f}, log {one.ours:f}" for one in _differences(draft.state, lists)))
     _shares(draft, snapshot, lists, shown)
+    _shorts(draft, lists, shown)
     _again(draft)
 
 
@@ -190,6 +192,16 @@ def _shares(draft: Draft, snapshot: BrokerSnapshot, lists: Lists, shown: set[str
                    ours=one.ours, theirs=one.theirs,
                    message=f"{one.symbol}: the broker holds {one.theirs:f}, fills explain {one.ours:f}; {one.looks} looks agree, the books follow the broker")
         draft.alert("DIFFERENCE", "breach", f"{one.symbol}: broker {one.theirs:f}, log {one.ours:f}; adjusted", one.symbol, actual=one.theirs, limit=one.ours)
+
+
+def _shorts(draft: Draft, lists: Lists, shown: set[str]) -> None:
+    """Both sides see the same shares sold short, and no order in the symbol is in doubt: they are bought back."""
+    for symbol, seen in sorted(lists.shares.items()):
+        state = draft.state
+        unclear = any(order.symbol == symbol and order.is_open and order.state != "approved" and order.broker_order_id not in shown
+                      for order in state.orders.values())
+        if seen.quantity < 0 and seen.quantity == state.held(symbol) and not unclear:
+            protection.buy_back(draft, symbol)
 
 
 def _moving(state: Account, symbol: str, shown: set[str]) -> bool:

@@ -16,7 +16,7 @@ from schemas.envelope import Event
 from schemas.risk import Environment, RiskParameters
 from schemas.settings import load
 from schemas.topics import BARS, BROKER, TRADING
-from schemas.trading import Admitted, OrderCancelling, OrderReplacing, OrderSubmitting
+from schemas.trading import Admitted, OrderCancelling, OrderDenied, OrderReplacing, OrderSubmitting
 from streams.lease import Lease
 from streams.log import Message, TopicPartition
 from streams.log.chain import Chain
@@ -167,6 +167,21 @@ async def test_an_account_that_turns_to_real_money_says_that_it_begins_advisory(
         turns = [one async for one in turns_of(running.log, "paper")]
         assert all(by_the_shell(event) for event in first)
         assert turns[-1].state.environment == environment
+
+
+async def test_entries_are_denied_and_sales_pass_while_what_is_known_of_symbols_is_not_read_back(running: Running, monkeypatch: pytest.MonkeyPatch):
+    await running.ask(request(symbol="AAPL", key="held"))
+    await running.until("fill.recorded")
+    running.latest.complete = False
+    monkeypatch.setattr("streams.trading.actor.PATIENCE", 0.01)
+    await running.ask(request(symbol="MSFT", key="entry"))
+    await running.ask(request("sell", symbol="AAPL", key="sale"))
+    (denied,) = [event for event in await running.until("order.denied") if isinstance(event, OrderDenied)]
+    assert [check.code for check in denied.checks if not check.passed] == ["FACTS_UNREAD"]
+    await running.until("order.approved", 2)
+    running.latest.complete = True
+    await running.ask(request(symbol="MSFT", key="again"))
+    await running.until("order.approved", 3)
 
 
 async def test_an_order_whose_turn_comes_too_late_expires_and_is_never_sent(running: Running):
