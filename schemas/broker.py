@@ -52,9 +52,12 @@ class CalendarRead(Event, type="calendar.read.v1", identity=("subject", "tenure"
 
 
 class BreakerChanged(Event, type="breaker.changed.v1", identity=("subject", "api", "tenure", "number")):
-    """The circuit breaker of one outside interface opened, let a probe through, or closed. Exits and cancels pass in every state."""
+    """The circuit breaker of one outside interface opened, let a probe through, or closed. Exits and cancels pass in every state.
 
-    api: str                            # trading · data · news …
+    Of the broker's trading interface on the account's own key; of market data and lists on catalyst.runs, under the instance that asks, in tenure 0.
+    """
+
+    api: str                            # trading · market_data · market_lists · reference_data · reference_lists
     tenure: int
     number: int
     state: Literal["closed", "open", "probing"]

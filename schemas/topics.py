@@ -71,8 +71,8 @@ BROKER = Topic(
     "catalyst.broker", "account", 3, broker.EVENTS, fsync=True, single_writer=True,
     doc="What the broker said, verbatim, before interpretation.")
 RUNS = Topic(
-    "catalyst.runs", "instance", 1, (parked.RunStarted, parked.RunEnded),
-    doc="Which processes ran, with which version and settings.")
+    "catalyst.runs", "instance", 1, (parked.RunStarted, parked.RunEnded, broker.BreakerChanged),
+    doc="Which processes ran, with which version and settings, and which outside interface they could not reach.")
 DLQ = Topic(
     "catalyst.dlq", "original key", 3, (parked.EventParked, parked.DeadLetterReplayed), retention=timedelta(days=90),
     doc="What could not be handled, with where it came from and why.")

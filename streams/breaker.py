@@ -73,7 +73,7 @@ class Circuit:
     """One breaker at work."""
 
     def __init__(self, api: str, now: Callable[[], datetime]) -> None:
-        self._api, self._now = api, now
+        self.api, self._now = api, now
         self._breaker = Breaker()
         self._heard: BreakerHeard = _nobody
         STATE.labels(api).set(0)
@@ -102,5 +102,5 @@ class Circuit:
     def _become(self, breaker: Breaker) -> None:
         before, self._breaker = self._breaker, breaker
         if breaker.state != before.state:
-            STATE.labels(self._api).set(LEVEL[breaker.state])
+            STATE.labels(self.api).set(LEVEL[breaker.state])
             self._heard(breaker.state, breaker.failures, breaker.cause if breaker.state != "closed" else "")

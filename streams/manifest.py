@@ -1,4 +1,5 @@
 """Which process ran, with which release and settings: `run.started` and `run.ended` on catalyst.runs, so that any recorded event's `runid` leads to them.
+And which outside interface it could not reach meanwhile: `breaker.changed` of those that belong to no account.
 
 Every role enters `recorded` around its work. A log that is away does not keep a role from working: the manifest is appended as soon as it is back.
 """
@@ -6,19 +7,22 @@ Every role enters `recorded` around its work. A log that is away does not keep a
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import os
 import platform
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 from schemas import codec
+from schemas.broker import BreakerChanged
 from schemas.envelope import Event
 from schemas.parked import RunEnded, RunStarted
 from schemas.settings import Settings
 from schemas.topics import RUNS
+from streams.breaker import BreakerState, Circuit
 from streams.log import EventLog, Message, Unknown
 from streams.role import Role
 
@@ -42,6 +46,33 @@ async def recorded(role: Role, log: EventLog) -> AsyncIterator[None]:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(_append(log, end), LAST_WORD)
         writing.cancel()
+
+
+def witness(role: Role, log: EventLog, circuits: Iterable[Circuit]) -> None:
+    """Put every change of these circuit breakers on the log, in order, and in the role's own log. From inside the role's loop, for the life of the process."""
+    for circuit in circuits:
+        circuit.told(_Witness(role, log, circuit.api))
+
+
+class _Witness:
+    """One breaker's listener."""
+
+    numbers = itertools.count(1)        # of the process: a breaker that is made anew does not begin anew
+
+    def __init__(self, role: Role, log: EventLog, api: str) -> None:
+        self._role, self._log, self._api = role, log, api
+        self._last: asyncio.Task[None] | None = None
+
+    def __call__(self, state: BreakerState, failures: int, cause: str) -> None:
+        self._role.log.warning("circuit breaker", api=self._api, state=state, failures=failures, reason=cause)
+        event = BreakerChanged.new(source=f"/role/{self._role.name}", subject=self._role.instance, time=datetime.now(UTC), api=self._api, tenure=0,
+                                   number=next(self.numbers), state=state, failures=failures, cause=cause)
+        self._last = asyncio.get_running_loop().create_task(self._write(event, self._last))
+
+    async def _write(self, event: Event, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        await _append(self._log, event)
 
 
 def digest(settings: Settings) -> str:

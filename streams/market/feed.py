@@ -8,6 +8,7 @@ touch points (`_session`, `_retry`, `_start_ws`, `_running`, `_reconnect_max_bac
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from alpaca.trading.client import TradingClient
 from msgpack import Timestamp  # type: ignore[import-untyped]
 
 from schemas.settings import Settings
+from streams.breaker import Circuit
 from streams.market.tape import Heard, Input, Session
 
 TIMEOUTS = (3.0, 10.0)          # seconds to connect, and between two bytes of an answer
@@ -218,10 +220,15 @@ class AlpacaStream:
 
 
 class AlpacaRest:
-    """One broker account's bar history, calendar and securities. All calls raise FeedUnavailable and may be repeated."""
+    """One broker account's bar history, calendar and securities. All calls raise FeedUnavailable and may be repeated.
 
-    def __init__(self, settings: Settings) -> None:
+    Each of its two interfaces has a circuit breaker, `NAME_data` and `NAME_lists`. While one is open nothing is asked of a broker but a probe a minute;
+    the paper exchange is ours and asked on.
+    """
+
+    def __init__(self, settings: Settings, name: str = "market", clock: Callable[[], datetime] | None = None) -> None:
         self._settings = settings
+        self.circuits = {api: Circuit(f"{name}_{api}", clock or _running) for api in ("data", "lists")}
         self._history = _tamed(StockHistoricalDataClient(*_keys(settings), raw_data=True, url_override=settings.data_url))
         self._trading = _tamed(TradingClient(*_keys(settings), raw_data=True, url_override=settings.broker_url))
 
@@ -242,21 +249,37 @@ class AlpacaRest:
     async def calendar(self, first: date, last: date) -> tuple[Session, ...]:
         """The regular sessions of these New York days."""
         days = {"start": first.isoformat(), "end": last.isoformat()}
-        rows = await self._ask(f"calendar of {self._settings.broker_url}", partial(self._trading.get, "/calendar", days))
+        rows = await self._ask(f"calendar of {self._settings.broker_url}", partial(self._trading.get, "/calendar", days), "lists")
         return tuple(Session(day := date.fromisoformat(row["date"]), _new_york(day, row["open"]), _new_york(day, row["close"])) for row in rows)
 
     async def assets(self) -> list[dict[str, Any]]:
         """The active US equities as the broker describes them."""
         which = {"status": "active", "asset_class": "us_equity"}
-        return list(await self._ask(f"assets of {self._settings.broker_url}", partial(self._trading.get, "/assets", which)))
+        return list(await self._ask(f"assets of {self._settings.broker_url}", partial(self._trading.get, "/assets", which), "lists"))
 
-    async def _ask(self, what: str, call: Callable[[], Any]) -> Any:
+    async def _ask(self, what: str, call: Callable[[], Any], api: str = "data") -> Any:
+        circuit = self.circuits[api]
+        if not self._settings.sim_url and not circuit.admits():
+            raise FeedUnavailable(f"{what}: it has failed too often in a row; one request a minute probes whether it is back (the circuit breaker is open)")
         try:
-            return await _in_thread(call)
+            answer = await _in_thread(call)
         except APIError as error:
+            status = error.status_code or 500       # none: the answer was not read
+            if status >= 500 or status == 408:
+                circuit.failed("read", f"HTTP {status}")
+            elif status != 429:                     # a refusal is an answer; too many requests says nothing about the broker's health
+                circuit.answered("read")
             raise FeedUnavailable(f"{what}: HTTP {error.status_code}: {str(error)[:200]}") from error
         except (requests.RequestException, ValueError) as error:        # ValueError: the answer is not JSON
+            circuit.failed("read", type(error).__name__)
             raise FeedUnavailable(f"{what}: {type(error).__name__}: {str(error)[:200]}") from error
+        circuit.answered("read")
+        return answer
+
+
+def _running() -> datetime:
+    """A moment that only passes; the breakers measure with it."""
+    return datetime.fromtimestamp(time.monotonic(), UTC)
 
 
 async def _in_thread(call: Callable[[], T]) -> T:

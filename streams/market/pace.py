@@ -13,6 +13,7 @@ from prometheus_client import Counter
 
 from schemas.settings import Settings
 from streams.log import LogUnavailable
+from streams.manifest import witness
 from streams.market.feed import AlpacaRest, AlpacaStream, Connected, Disconnected, Dropped, FeedUnavailable, Finished, Inbox, Item, Malformed, heard
 from streams.market.recorder import Recorder
 from streams.market.securities import Securities
@@ -49,6 +50,7 @@ class Pace(ABC):
     def __init__(self, role: Role, settings: Settings, recorder: Recorder, securities: Securities, inbox: Inbox) -> None:
         self.role, self.settings, self.recorder, self.securities, self.inbox = role, settings, recorder, securities, inbox
         self.stream, self.rest = AlpacaStream(settings, inbox), AlpacaRest(settings)
+        witness(role, recorder.log, self.rest.circuits.values())
         self.connected = False
         self.troubles = {"securities": "reading the list of securities", "stream": "connecting to the stream"}     # by dependency; empty: ready
         self._loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import msgpack
@@ -12,10 +13,18 @@ from alpaca.data.live.stock import StockDataStream
 from hypothesis import given
 from hypothesis import strategies as some
 
+from schemas import codec
+from schemas.broker import BreakerChanged
+from schemas.envelope import Event
 from schemas.settings import load
-from streams.market.feed import TIMEOUTS, AlpacaRest, BarStream, Connected, Dropped, Inbox, Malformed, heard
+from schemas.topics import RUNS
+from streams.log import TopicPartition
+from streams.log.memory import MemoryLog
+from streams.manifest import witness
+from streams.market.feed import TIMEOUTS, AlpacaRest, BarStream, Connected, Dropped, FeedUnavailable, Inbox, Malformed, heard
 from streams.market.live import grace_of, tick_of, windows
 from streams.market.securities import listings
+from streams.role import Role
 from tests.unit.market.conftest import SESSIONS, utc
 
 START = datetime(2019, 2, 11, 14, 30, tzinfo=UTC)
@@ -86,6 +95,68 @@ def test_the_private_parts_of_the_client_that_we_touch_are_still_there() -> None
     for client in (rest._history, rest._trading):
         assert client._retry == 0
         assert client._session.request.keywords == {"timeout": TIMEOUTS}        # type: ignore[attr-defined]
+
+
+class Sick(ThreadingHTTPServer):
+    """A broker's interface that answers every request with `status`."""
+
+    def __init__(self, status: int) -> None:
+        self.status, self.asked = status, 0
+        super().__init__(("127.0.0.1", 0), Answering)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Answering(BaseHTTPRequestHandler):
+    server: Sick
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+async def test_a_broker_whose_lists_fail_is_left_alone_but_for_a_probe_a_minute_and_the_log_says_so() -> None:
+    now, log = [START], MemoryLog(clock=lambda: START)
+    with Sick(503) as broker:
+        rest = AlpacaRest(load({}, broker_url=broker.url, data_url=broker.url, sim_url=""), clock=lambda: now[0])
+        witness(Role("market", load({})), log, rest.circuits.values())
+        for _ in range(7):
+            with pytest.raises(FeedUnavailable):
+                await rest.assets()
+        assert broker.asked == 5
+        assert rest.circuits["data"].state == "closed", "the other interface is asked on"
+        now[0] += timedelta(seconds=61)
+        broker.status = 200
+        assert await rest.assets() == []
+        assert await rest.assets() == []
+        broker.shutdown()
+    told: list[Event] = []
+    async with asyncio.timeout(10):
+        async for batch in log.read({TopicPartition(RUNS.name, 0): 0}):
+            told += [codec.decode(record.value) for record in batch]
+            if len(told) == 3:
+                break
+    assert [(event.api, event.state) for event in told if isinstance(event, BreakerChanged)] == [  # in the order they happened
+        ("market_lists", "open"), ("market_lists", "probing"), ("market_lists", "closed")]
+
+
+async def test_the_paper_exchange_is_asked_on_whatever_it_answers() -> None:
+    with Sick(503) as exchange:
+        rest = AlpacaRest(load({}, broker_url=exchange.url, data_url=exchange.url, sim_url=exchange.url))
+        for _ in range(7):
+            with pytest.raises(FeedUnavailable):
+                await rest.assets()
+        assert exchange.asked == 7 and rest.circuits["lists"].state == "open"
+        exchange.shutdown()
 
 
 # ranges to fetch ─────────────────────────────────────────────────────────────
