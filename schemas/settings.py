@@ -54,6 +54,16 @@ class Settings(BaseModel):
     simulation_url: str = Field("", description="paper exchange of the simulated account beside ours; empty: there is none",
                                 **_env("CATALYST_SIMULATION_URL"))
     seal_grace_ms: int = Field(1500, ge=0, description="how long after a minute's end its bars are waited for, live", **_env("CATALYST_SEAL_GRACE", "ms"))
+    reference_requests_a_minute: int = Field(
+        150, ge=0, description="most requests a minute for daily bars and corporate actions; 0: without limit. The broker's free plan gives 200 in all",
+        **_env("CATALYST_REFERENCE_REQUESTS_A_MINUTE"))
+    second_bars: str = Field(
+        "", description="where minutes are asked for that the broker's history lacks after an outage, live: a folder of SYMBOL_1m.csv[.gz] files, or the REST "
+        "base of another broker of the same kind; empty: nowhere", **_env("CATALYST_SECOND_BARS"))
+    second_feed: str = Field("sip", pattern=r"^[a-z0-9-]{1,16}$", description="feed of the second bars' REST, which marks them; another one than CATALYST_FEED",
+                             **_env("CATALYST_SECOND_FEED"))
+    second_key: SecretStr = Field(SecretStr(""), description="key id of the second bars' REST; empty: the broker's", **_env("CATALYST_SECOND_KEY"))
+    second_secret: SecretStr = Field(SecretStr(""), description="its secret", **_env("CATALYST_SECOND_SECRET"))
     max_order_value: int = Field(50_000, gt=0, description="largest value of one order, checked by risk and again at the broker adapter",
                                  **_env("CATALYST_MAX_ORDER_VALUE", "USD"))
     max_orders_a_minute: int = Field(60, gt=0, description="most orders sent within a minute, checked at the broker adapter",

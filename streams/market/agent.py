@@ -14,11 +14,12 @@ from streams.lease import Lease, LeaseLost
 from streams.log import EventLog, LogCut, LogUnavailable
 from streams.log.kafka import KafkaLog
 from streams.manifest import recorded
-from streams.market.feed import AlpacaRest, Inbox
+from streams.market.feed import Inbox
 from streams.market.live import Live, grace_of
 from streams.market.lockstep import Lockstep
 from streams.market.pace import Pace
 from streams.market.recorder import Recorder
+from streams.market.reference_feed import ReferenceRest
 from streams.market.securities import Securities
 from streams.market.simulation import Simulation, beginning
 from streams.market.tape import Rules
@@ -56,10 +57,13 @@ async def work(role: Role) -> None:
     simulation = Simulation(settings.sim_url) if settings.sim_url else None
     rules = rules_of(settings)
 
-    async def now() -> datetime:
+    async def began() -> datetime:
         return beginning(await simulation.span()) if simulation else wall()
 
-    securities = Securities(role, log, AlpacaRest(settings).assets, rules.symbols, now, wall)
+    async def present() -> datetime:
+        return (await simulation.time()).now if simulation else wall()
+
+    securities = Securities(role, log, ReferenceRest(settings), rules.symbols, began, present, wall, rules.source)
 
     async def record(_: Role) -> None:
         while True:

@@ -187,6 +187,7 @@ class AlpacaStream:
         symbols = tuple(symbols)
         stream.subscribe_bars(keep, *symbols)
         stream.subscribe_updated_bars(keep, *symbols)
+        stream.subscribe_trading_statuses(keep, *symbols)
         self._thread = threading.Thread(target=self._run, args=(stream,), name="bar-stream", daemon=True)
         self._thread.start()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from schemas.settings import Settings
+from streams.log import LogUnavailable
 from streams.market.feed import FeedUnavailable, Finished, Inbox
 from streams.market.minute import MINUTE
 from streams.market.pace import Backoff, Pace
@@ -21,6 +22,7 @@ TICK = 0.25             # s between two looks at the clock; an eighth of a minut
 FASTEST = 0.05          # s
 MUTE = 5 * MINUTE       # market time without a bar in a session after which an open stream counts as dead …
 MUTE_AT_LEAST = 10.0    # s
+MORNINGS = 20.0         # s between two looks whether another morning has come
 PAST, COMING = timedelta(days=10), timedelta(days=60)       # of the calendar around now
 
 
@@ -77,6 +79,21 @@ class Live(Pace):
                 self.failed("exchange", str(away))
                 await asyncio.sleep(self._retry_at - self._loop.time())
         return self.wall(), None
+
+    async def beside(self) -> None:
+        """With a real broker the reference data is kept up in the background: bars do not wait for it."""
+        backoff = Backoff()
+        while not self.simulation:
+            try:
+                await self.securities.refresh_by(self.wall())
+            except (FeedUnavailable, LogUnavailable) as away:
+                self.troubles["reference"] = str(away)
+                self.inbox.wake()
+                await asyncio.sleep(backoff.failed())
+                continue
+            backoff.worked()
+            self.troubles.pop("reference", None)
+            await asyncio.sleep(MORNINGS)
 
     async def watch(self) -> None:
         backoff, finished = Backoff(), False

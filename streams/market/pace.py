@@ -6,23 +6,25 @@ until it is back.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 
 from prometheus_client import Counter
 
+from schemas.envelope import Event
+from schemas.market import Bar
 from schemas.settings import Settings
 from streams.log import LogUnavailable
-from streams.manifest import witness
 from streams.market.feed import AlpacaRest, AlpacaStream, Connected, Disconnected, Dropped, FeedUnavailable, Finished, Inbox, Item, Malformed, heard
 from streams.market.recorder import Recorder
-from streams.market.securities import Securities
+from streams.market.securities import Securities, morning
 from streams.market.tape import Fetched, Heard, Input, Scheduled, Streamed, Tally, Tape
 from streams.role import ERRORS, EVENTS_IN, LAG_SECONDS, Role
 
 RETRY = (0.2, 5.0)          # s: the first pause before asking again what was away, doubled up to the longest
 RELIST = 60.0               # s between two readings of the broker's list because of symbols that are not on it
 BARS_AT_ONCE = 200_000      # fetched before they are written: about 150 MB
+STATUS = "s"            # the stream's trading statuses
 FATES = Counter("catalyst_bars_total", "bars that came by what became of them besides being recorded in time", ["role", "fate"])
 RECONNECTS = Counter("catalyst_stream_reconnects_total", "times the market data stream was opened", ["role"])
 
@@ -50,16 +52,18 @@ class Pace(ABC):
     def __init__(self, role: Role, settings: Settings, recorder: Recorder, securities: Securities, inbox: Inbox) -> None:
         self.role, self.settings, self.recorder, self.securities, self.inbox = role, settings, recorder, securities, inbox
         self.stream, self.rest = AlpacaStream(settings, inbox), AlpacaRest(settings)
-        witness(role, recorder.log, self.rest.circuits.values())
         self.connected = False
         self.troubles = {"securities": "reading the list of securities", "stream": "connecting to the stream"}     # by dependency; empty: ready
         self._loop = asyncio.get_running_loop()
         self._seen: set[str] = set()            # symbols that came by the stream
         self._asked: set[str] = set()           # symbols that were not on the broker's list when they came
         self._unlisted = asyncio.Event()
+        self._statuses: list[dict[str, object]] = []    # heard, not yet on the log
         self._tally = Tally()
         self.scheduled_to = date.min
         self._retry_at, self._backoff = 0.0, Backoff()
+        if settings.sim_url:
+            recorder.before = self.refreshed
 
     @property
     def tape(self) -> Tape:
@@ -73,8 +77,10 @@ class Pace(ABC):
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._list_securities())
                 group.create_task(self.watch())
+                group.create_task(self.beside())
                 while True:
                     items = await self.inbox.take(self.patience())
+                    await self._write_statuses(items)
                     await self.recorder.hear(*self._inputs(items))
                     await self.heal()
                     self._report()
@@ -103,6 +109,9 @@ class Pace(ABC):
     def behind(self) -> timedelta:
         """How far the seals are behind the market."""
 
+    async def beside(self) -> None:     # noqa: B027       # nothing goes on beside the recording, unless a pace says so
+        """What goes on beside the recording."""
+
     def on_gap(self) -> Iterable[Input]:
         """What it means for the tape that the stream may have left something out."""
         return ()
@@ -124,6 +133,8 @@ class Pace(ABC):
 
         for item in items:
             if isinstance(item, dict):
+                if item.get("T") == STATUS:
+                    continue
                 try:
                     bars.append(heard(item.get("S"), item))
                 except Malformed as bad:
@@ -215,6 +226,33 @@ class Pace(ABC):
         self.troubles.pop(what, None)
         self._backoff.worked()
 
+    async def refreshed(self, events: Sequence[Event]) -> int:
+        """Wait until the log has the reference data of the newest morning before what is to be written next: simulated runs have it at the same place,
+        then. How many of the events lie before the morning after it: a day's silent end and the next day's beginning come in one."""
+        while True:
+            try:
+                await self.securities.refresh_by(events[0].time)
+                self.troubles.pop("reference", None)
+                if isinstance(events[0], Bar):
+                    return len(events)
+                upto = max(morning(events[0].time), self.securities.refreshed or events[0].time)
+                return next((place for place, event in enumerate(events) if morning(event.time) > upto), len(events))
+            except (FeedUnavailable, LogUnavailable) as away:
+                self.failed("reference", str(away))
+                await asyncio.sleep(self._retry_at - self._loop.time())
+
+    async def _write_statuses(self, items: Iterable[Item]) -> None:
+        """Halts and their ends, before the bars that came with them; what the log does not take is tried again with the next."""
+        self._statuses += [item for item in items if isinstance(item, dict) and item.get("T") == STATUS]
+        while self._statuses:
+            try:
+                await self.securities.status(self._statuses[0])
+            except LogUnavailable as away:
+                self.failed("statuses", str(away))
+                return
+            self.troubles.pop("statuses", None)
+            self._statuses.pop(0)
+
     async def _list_securities(self) -> None:
         backoff = Backoff()
         while True:
@@ -225,7 +263,7 @@ class Pace(ABC):
                 self.inbox.wake()
                 await asyncio.sleep(backoff.failed())
                 continue
-            self.role.log.info("securities listed", new=listed, known=len(self.securities.listed))
+            self.role.log.info("securities listed", new=listed, known=len(self.securities.known))
             self.troubles.pop("securities", None)
             self.inbox.wake()
             self._unlisted.clear()

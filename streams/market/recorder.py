@@ -4,7 +4,7 @@ Called by the pacers (`agent`), one call at a time. It never seals what it has n
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -29,6 +29,7 @@ class Recorder:
     def __init__(self, role: Role, log: EventLog, writer: StreamWriter, rules: Rules) -> None:
         self.role, self.log, self.writer = role, log, writer
         self.tape = begin(rules)
+        self.before: Callable[[Sequence[Event]], Awaitable[int]] | None = None      # sees what is to be written next; so many of them may be
 
     async def hear(self, *inputs: Input) -> None:
         """Take in what was heard and append what follows from it; waits for a log that is away. Raises LeaseLost, LogCut, LogRefused."""
@@ -39,6 +40,8 @@ class Recorder:
     async def settle(self) -> None:
         """Append until there is nothing more to decide."""
         while events := decide(self.tape):
+            if self.before is not None:
+                events = events[:await self.before(events)]
             with DURATION.labels(self.role.name, "append").time():
                 if isinstance(events[0], Bar):
                     await self._write_bars(cast(list[Bar], events))

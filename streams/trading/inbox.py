@@ -16,6 +16,10 @@ from streams.role import ERRORS, LAG_EVENTS, LAG_SECONDS, Role
 from streams.trading.decide import Illegible, Input
 
 TYPE = b'"type":"'
+# What of the reference means something to an account, and which newest word takes the place of which: a halt and its end are one story, and so are a
+# listing and its changes. The rest, a year of days among it, is not even remembered.
+FAMILIES = {b"symbol.halted.v1": b"symbol", b"symbol.resumed.v1": b"symbol", b"security.listed.v1": b"security", b"security.changed.v1": b"security",
+            b"sector.assigned.v1": b"sector", b"daily.published.v1": b"daily"}
 STREAMS = (BARS.name, REFERENCE.name)       # kept by symbol; everything else is handed over record by record
 # Records per partition read back at start, to know what was last said of every symbol. Of bars six minutes of a full market, twice what an entry may be
 # judged at by default, and days of a small one: each further minute of a full market would keep a restarted account from its work for 30 ms.
@@ -59,8 +63,8 @@ class Latest:
         """The next record of the bars or the reference topic."""
         if record.topic == BARS.name:
             self._bars[record.key] = record
-        else:
-            self._facts.setdefault(record.key, {})[_family(record.value)] = record
+        elif family := _family(record.value):
+            self._facts.setdefault(record.key, {})[family] = record
 
     def about(self, symbols: Iterable[str]) -> list[Arrival]:
         """The newest bar and reference of these symbols, decoded now; in a stable order."""
@@ -74,11 +78,9 @@ class Latest:
         return len(self._bars)
 
 
-def _family(value: bytes) -> bytes:
-    """Which newest word it takes the place of: a halt and its end are one story."""
+def _family(value: bytes) -> bytes | None:
     begin = value.find(TYPE) + len(TYPE)
-    family = value[begin:value.find(b'"', begin)]
-    return b"symbol.halted" if family.startswith(b"symbol.") else family
+    return FAMILIES.get(value[begin:value.find(b'"', begin)])
 
 
 class Inbox:
