@@ -12,7 +12,7 @@ from schemas.envelope import Event
 from streams.lease import Lease
 from streams.log import Appended, EventLog, Message, Refused, Unknown
 from streams.log.chain import Chain
-from streams.role import ERRORS, EVENTS_OUT, Role
+from streams.role import ERRORS, EVENTS_OUT, Role, counted
 
 RETRY = 0.2     # seconds between attempts to append what the log did not acknowledge
 
@@ -42,7 +42,7 @@ class StreamWriter:
             first = await self._until_known(messages)
             self._chain = chain
         for event in events:
-            EVENTS_OUT.labels(self.role.name, self.topic, event.type).inc()
+            counted(EVENTS_OUT, self.role.name, self.topic, event.type).inc()
         return [Place(first.partition, first.first + step) for step in range(len(events))]
 
     async def _until_known(self, messages: Sequence[Message]) -> Appended:

@@ -23,7 +23,7 @@ from schemas.risk import Environment, LimitsSet, RiskParameters
 from schemas.topics import BROKER, COMMANDS, SIGNALS
 from schemas.trading import Admitted, InputsAdmitted, TimerFired
 from streams.log import EventLog
-from streams.role import DURATION, EVENTS_IN, Role
+from streams.role import DURATION, EVENTS_IN, Role, counted
 from streams.trading.account import Account, Timer
 from streams.trading.broker import Broker
 from streams.trading.clock import MarketClock
@@ -218,7 +218,7 @@ class Actor:
             if isinstance(arrival.given, MinuteSealed):
                 self.clock.seal(arrival.given.minute)
             if isinstance(arrival.given, Event):
-                EVENTS_IN.labels(self.role.name, arrival.place.topic, arrival.given.type).inc()
+                counted(EVENTS_IN, self.role.name, arrival.place.topic, arrival.given.type).inc()
         now = self.clock.now()
         if self.state.now is not None:
             now = max(now, self.state.now)
