@@ -105,20 +105,24 @@ class News:
     async def _always(self, work: Callable[[], Awaitable[None]], it: Watched | None = None) -> None:
         """Again after a defect: what is wrong with one source, or with what it sent, must not touch the others, and bars least of all."""
         while True:
-            try:
-                return await work()
-            except UNTOUCHED:
-                raise
-            except Exception as defect:     # noqa: BLE001  it is counted, said on the health page and the log, and begins again
-                self._defect(defect, it)
-                await asyncio.sleep(RESTART)
+            if await self._ended(work, it):
+                return
+            await asyncio.sleep(RESTART)
 
-    def _defect(self, defect: Exception, it: Watched | None) -> None:
-        ERRORS.labels(self.role.name, "news", "restart").inc()
-        self.role.log.error("news defect", source=it.source.feed if it else "", error_type=type(defect).__name__, exc_info=defect)
-        self._stale = True          # what was judged may not be what was written
-        if it is not None:
-            it.circuit.failed("read", f"{it.source.feed}: {type(defect).__name__} while reading it")
+    async def _ended(self, work: Callable[[], Awaitable[None]], it: Watched | None = None) -> bool:
+        """Whether it came to its end; a defect counts as a failure of the source. Raises LeaseLost, LogCut."""
+        try:
+            await work()
+        except UNTOUCHED:
+            raise
+        except Exception as defect:     # it is counted and told, what is known is read anew, and the work begins again
+            ERRORS.labels(self.role.name, "news", "restart").inc()
+            self.role.log.error("news defect", source=it.source.feed if it else "", error_type=type(defect).__name__, exc_info=defect)
+            self._stale = True          # what was judged may not be what was written
+            if it is not None:
+                it.circuit.failed("read", f"{it.source.feed}: {type(defect).__name__} while reading it")
+            return False
+        return True
 
     async def _poll(self, it: Watched) -> NoReturn:
         while True:
@@ -141,15 +145,15 @@ class News:
 
     async def before_seal(self, minute: datetime) -> None:
         """In lockstep: what the sources have up to this minute (its END) is on the log when this returns. Raises LeaseLost, LogCut."""
-        try:
-            watched = await self._begin(minute)
+        asked: list[Watched] = []
+
+        async def begin() -> None:
+            asked[:] = await self._begin(minute)
             await self._rate(minute)
-            for it in watched:
-                await self._ask_patiently(it, minute)
-        except UNTOUCHED:
-            raise
-        except Exception as defect:         # noqa: BLE001  the bars go on
-            self._defect(defect, None)
+
+        await self._ended(begin)
+        for it in asked:
+            await self._ended(partial(self._ask_patiently, it, minute), it)
 
     async def _ask_patiently(self, it: Watched, minute: datetime) -> None:
         """An exchange that is away has no next minute either: waiting for it costs nothing, and its news come where they belong."""
@@ -186,7 +190,10 @@ class News:
 
     async def _ask(self, it: Watched, now: datetime) -> float:
         """Ask once; the seconds until the next time."""
-        if self._is_spare(it) or not it.circuit.admits():
+        if self._is_spare(it):
+            return self._interval()
+        if not it.circuit.admits():
+            await self._tell(it, now)       # a defect may have opened it
             return self._interval()
         try:
             await self._read(it, now)
