@@ -17,7 +17,7 @@ from streams.technical.series import Series
 NAME, VERSION = "bull_flag", "1"
 DEFINITION = ("A pole that rises several true ranges in a few bars and nearly straight; then a flag of a few bars, none higher than the pole's top, that "
               "gives back some but not more than half of the pole, between parallel lines that lean down or lie flat, on less volume; complete with the "
-              "first close above its upper line.")
+              "first close above its upper line, once for each pole.")
 SOURCE = ("Edwards and Magee, Technical Analysis of Stock Trends (1948); Bulkowski, Encyclopedia of Chart Patterns (2005), Flags; "
           "Aziz, How to Day Trade for a Living (2016), Bull Flag Momentum")
 LEVELS = "breakout: the flag's upper line at the last bar; stop: below the flag's low; target: the pole's height above the flag's low"
@@ -54,7 +54,14 @@ def detect(series: Series, timeframe: Timeframe, rules: BullFlag = RULES) -> Det
     """The bull flag that the last bar completes, or None."""
     bars = usable(series, timeframe)
     found = tops(bars.high, bars.swings, rules.flag_bars_least, rules.flag_bars_most)
-    return best(_judge(bars, timeframe, rules, top) for top in found)
+    return best(_judge_once(bars, timeframe, rules, top) for top in found)
+
+
+def _judge_once(bars: Bars, timeframe: Timeframe, rules: BullFlag, top: int) -> Detection | None:
+    """None too where the flag of this pole was complete before: its line moves with every bar, and would be passed again and again in the rise that follows."""
+    found = _judge(bars, timeframe, rules, top)
+    earlier = range(top + rules.flag_bars_least + 2, len(bars))
+    return None if found and any(_judge(bars[:end], timeframe, rules, top) for end in earlier) else found
 
 
 def _judge(bars: Bars, timeframe: Timeframe, rules: BullFlag, top: int) -> Detection | None:

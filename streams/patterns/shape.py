@@ -167,6 +167,12 @@ def complete(
     return Detection(pattern, version, timeframe, parts, float(breakout), float(stop), float(target), close, spots)
 
 
+def stands(found: Detection, series: Series) -> bool:
+    """Whether neither its stop nor its target was traded after its last bar: so long it can be acted on. Of later bars only those that are handed in count."""
+    later = series[int(np.searchsorted(series.end, found.last, side="right")):]
+    return bool((later.low > found.stop).all() and (later.high < found.target).all())
+
+
 def best(found: Iterable[Detection | None]) -> Detection | None:
     """The most confident; of equal ones the first."""
     return max((one for one in found if one is not None), key=lambda one: one.confidence, default=None)

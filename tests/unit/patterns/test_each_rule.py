@@ -7,7 +7,7 @@ import pytest
 
 from streams.patterns import abcd, ascending_triangle, bull_flag, cup_and_handle, opening_range_breakout
 from streams.patterns.shape import Rules
-from tests.unit.patterns.drawing import SHAPES
+from tests.unit.patterns.drawing import SHAPES, bars, joined
 
 
 class Miss(NamedTuple):
@@ -119,6 +119,14 @@ def test_an_opening_range_is_broken_once(stray: float):
     draw = SHAPES["opening_range_breakout"]
     assert opening_range_breakout.detect(draw(), "1m") is not None
     assert opening_range_breakout.detect(draw(stray=stray), "1m") is None
+
+
+def test_a_pole_has_one_flag():
+    drawn = SHAPES["bull_flag"](drift=-0.02)
+    later = bars([drawn.close[-1] + 0.3], 150, start=int(drawn.end[-1]))
+    assert bull_flag.detect(drawn, "1m") is not None
+    assert bull_flag.detect(joined(drawn[:-1], later), "1m") is not None        # a minute without a bar, and the same line is passed
+    assert bull_flag.detect(joined(drawn, later), "1m") is None
 
 
 @pytest.mark.parametrize("pattern", MODULES)

@@ -5,7 +5,7 @@ from collections import Counter
 from streams.patterns.table import PATTERNS, find
 from tests.unit.patterns.drawing import random_walk
 
-SESSIONS = 12                       # of 390 bars: 45 patterns are seen, 9 of them with a confidence over 0.7
+SESSIONS = 12                       # of 390 bars: 38 patterns are seen, 8 of them with a confidence over 0.7
 
 
 def test_noise_shows_a_pattern_in_one_bar_of_a_hundred_and_one_that_is_believed_in_one_of_four_hundred():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.patterns.shape import Detection
+from streams.patterns.shape import Detection, stands
 from streams.patterns.table import PATTERNS, Pattern, find
 from streams.technical.series import Series
 from tests.unit.patterns.drawing import COLUMNS, SHAPES, bars, joined, quiet, random_walk, scaled
@@ -132,6 +132,16 @@ def test_what_comes_after_its_last_bar_does_not_change_it(pattern: Pattern):
         assert find(whole[:len(series)], "1m") == reported[len(series)]
 
     every()
+
+
+@ALL
+def test_a_pattern_stands_until_its_stop_or_its_target_is_traded(pattern: Pattern):
+    series = SHAPES[pattern.name]()
+    one = found(pattern, series)
+    near = (one.close, one.close + 0.4 * (one.target - one.close))
+    assert stands(one, series) and stands(one, joined(series, bars(near, wick=0.0, start=one.last)))
+    for ends in (one.stop, one.target):
+        assert not stands(one, joined(series, bars([*near, ends, one.close], wick=0.0, start=one.last)))
 
 
 @ALL
