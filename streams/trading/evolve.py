@@ -198,7 +198,9 @@ def _legs(state: Account, event: LegsAttached) -> Account:
     parent = state.orders[event.order_id]
     orders = dict(state.orders)
     for leg in event.legs:
-        form = Form(type="stop", stop_price=leg.price) if leg.part == "stop" else Form(type="limit", limit_price=leg.price)
+        force = parent.form.time_in_force
+        form = (Form(type="stop", stop_price=leg.price, time_in_force=force) if leg.part == "stop"
+                else Form(type="limit", limit_price=leg.price, time_in_force=force))
         orders[leg.order_id] = Order(
             leg.order_id, parent.command_id, event.symbol, leg.side, leg.quantity, leg.price, parent.expires,
             "held" if leg.broker_status == "held" else "working", part=leg.part, origin=parent.origin, form=form, parent_id=parent.order_id,

@@ -6,6 +6,7 @@ A buy is an entry and never goes without its stop; a sell closes what is held an
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 
 from schemas import codec
 from schemas.analysis import SignalRaised
@@ -21,6 +22,10 @@ from streams.trading import people
 from streams.trading.account import Account
 from streams.trading.draft import Draft, order_id
 from streams.trading.evolve import content
+
+# A group's time in force holds for all of it: as day orders the legs would end at the close, and shares that nobody was there to sell would lie without
+# a stop over night. The entry itself never lasts: protection ends it at the flatten time, or on the next day where nobody was there either.
+OVER_NIGHT: Literal["gtc"] = "gtc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def signalled(draft: Draft, signal: SignalRaised) -> None:
     last = state.prices.get(signal.subject)
     price = last.close if last else None
     quantity, sized = sizing.size(price or signal.entry, stop, state.book(), state.parameters, signal.size_hint, symbol=signal.subject)
-    form = Form(order_class="bracket", take_profit=tick_down(signal.target), stop_loss=stop)
+    form = Form(order_class="bracket", take_profit=tick_down(signal.target), stop_loss=stop, time_in_force=OVER_NIGHT)
     if state.cycle.mode == "simulation":
         _simulate(draft, _as_request(state, signal, quantity, form))
         return
@@ -123,7 +128,7 @@ def _bought(state: Account, asked: TradeRequested) -> Wish:
     stop = place_stop(price, asked.stop_price, state.facts.get(asked.symbol, Facts()), state.parameters) if price is not None else asked.stop_price
     target = tick_down(asked.target_price) if asked.target_price is not None else None
     form = Form(type="limit" if asked.limit_price else "market", limit_price=tick_down(asked.limit_price) if asked.limit_price else None,
-                order_class="bracket" if target is not None else "oto", take_profit=target, stop_loss=stop)
+                order_class="bracket" if target is not None else "oto", take_profit=target, stop_loss=stop, time_in_force=OVER_NIGHT)
     sized = sizing.asked(asked.quantity, price, stop, state.book(), state.parameters, asked.symbol) if price is not None else None
     return Wish(asked.symbol, "entry", "signal" if asked.signal_id else "command", asked.quantity, form, sized, price, asked.time, asked.expires)
 
@@ -140,7 +145,7 @@ def _patient(state: Account, symbol: str, quantity: Decimal, limit: Decimal) -> 
     stop = held.stop if held is not None else None
     if stop is None or stop >= limit or quantity % 1:
         return Form(type="limit", limit_price=limit)
-    return Form(type="limit", limit_price=limit, order_class="oco", take_profit=limit, stop_loss=stop)
+    return Form(type="limit", limit_price=limit, order_class="oco", take_profit=limit, stop_loss=stop, time_in_force=OVER_NIGHT)
 
 
 def _judge(draft: Draft, wish: Wish) -> None:

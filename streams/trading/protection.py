@@ -44,15 +44,23 @@ def _symbols(state: Account) -> list[str]:
 
 
 def _end_entries(draft: Draft) -> None:
-    """Entries that wait or work end where no entries may be: an emergency, a flattening, a stop that halts. Where all is to be flat, so do purchases
-    placed by hand, and exits that wait for a price."""
+    """Entries that wait or work end where no entries may be: an emergency, a flattening, a stop that halts. So do those of an earlier day. Where
+    all is to be flat, so do purchases placed by hand, and exits that wait for a price."""
     flat = draft.state.flat_for()
     for order in draft.state.open_orders:
         buys, waits = order.part == "foreign" and order.side == "buy", order.part == "exit" and order.form.type != "market"
         if order.part == "entry" and (flat or draft.state.cycle.stopped == "halt"):
             draft.cancel(order, flat or "stopped by command")
+        elif order.part == "entry" and _of_an_earlier_day(draft.state, order):
+            draft.cancel(order, "of an earlier day")
         elif flat and (buys or waits):
             draft.cancel(order, flat)
+
+
+def _of_an_earlier_day(state: Account, entry: Order) -> bool:
+    """Its legs are to live over night, so it would too; whoever asked for it meant that day."""
+    plan = state.cycle.plan
+    return plan is not None and entry.sent_at is not None and entry.sent_at < plan.opens
 
 
 def _flatten(draft: Draft) -> None:
@@ -185,6 +193,9 @@ def _watch(draft: Draft, symbol: str) -> None:
         draft.alert("POSITION_NAKED", "cleared", f"{symbol}: protected again, or sold", symbol)
     if orphans(state, symbol):
         draft.wake("orphan", ORPHAN, about=symbol)
+    part = max(state.held(symbol), ZERO) % 1
+    draft.alert("POSITION_FRACTIONAL", "warning" if part else "cleared", f"{symbol}: the broker holds no stop for {part:f} of a share over night; it is sold "
+                "with the rest at the flatten time, or sell it now" if part else f"{symbol}: whole shares, or none", symbol, actual=part)
     short = max(-state.held(symbol), ZERO)
     if short and not _closing(state, symbol, "buy"):
         draft.wake("reconcile", SHORT, about=symbol)        # two words out of order look like it too: the broker's own list decides
@@ -234,10 +245,13 @@ def _place(draft: Draft, symbol: str, quantity: Decimal) -> None:
         exit_position(draft, symbol, "protection")
         return
     draft.alert("POSITION_NAKED", "warning", f"{symbol}: {quantity:f} shares without a stop; one is placed at {stop:f}", symbol, actual=quantity)
-    which = order_id(state.name, "stop", symbol, draft.cause.id)
-    draft.approve(which, "stop", "protection", symbol, quantity, stop, draft.now + LONG, Form(type="stop", stop_price=stop, time_in_force="gtc"),
-                  sizing=_whole("uncovered", state))
-    draft.submit(which)
+    part = quantity % 1
+    for shares, form, more in ((quantity - part, Form(type="stop", stop_price=stop, time_in_force="gtc"), ()),
+                               (part, Form(type="stop", stop_price=stop), ("part",))):      # the broker holds no stop of a part for longer than the day
+        if shares:
+            which = order_id(state.name, "stop", symbol, draft.cause.id, *more)
+            draft.approve(which, "stop", "protection", symbol, shares, stop, draft.now + LONG, form, sizing=_whole("uncovered", state))
+            draft.submit(which)
 
 
 def breached(draft: Draft, symbol: str) -> None:

@@ -6,12 +6,32 @@ from decimal import Decimal
 import pytest
 
 from schemas.commands import EmergencyStopRequested
+from schemas.cycle import CyclePlanned, PlannedPhase
 from schemas.envelope import Event
 from schemas.risk import PositionMarked, RiskAlerted
-from schemas.trading import OrderApproved, OrderCancelling, OrderExpired, OrderSubmitting, OrderWithdrawn
+from schemas.trading import OrderApproved, OrderCancelling, OrderDenied, OrderExpired, OrderSubmitting, OrderWithdrawn
 from streams.trading.protection import uncovered
 
-from .conftest import Story, answered, asks, framed, holding, kinds, only, request, shown, snapshot, submitted, wire, working
+from .conftest import (
+    CLOSES,
+    NOON,
+    OPENS,
+    PHASES,
+    Story,
+    answered,
+    asks,
+    framed,
+    holding,
+    kinds,
+    minute,
+    only,
+    request,
+    shown,
+    snapshot,
+    submitted,
+    wire,
+    working,
+)
 
 
 def sent(events: list[Event]) -> list[tuple[str, Decimal]]:
@@ -130,6 +150,62 @@ def test_a_position_without_a_stop_is_told_once_and_cleared_once():
     story.taken(story.the("stop"))
     levels = [event.level for event in story.log if isinstance(event, RiskAlerted) and event.code == "POSITION_NAKED"]
     assert levels == ["warning", "cleared"]
+
+
+# -- over night ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{}, {"target_price": Decimal(104)}, {"limit_price": Decimal(99), "target_price": Decimal(104)}])
+def test_the_legs_of_an_entry_outlive_the_day(more: dict[str, Decimal]):
+    assert submitted(**more).order.form.time_in_force == "gtc"
+    story = working(**more)
+    assert {leg.form.time_in_force for leg in story.state.legs(story.order.order_id)} == {"gtc"}
+
+
+def test_the_stop_of_a_sale_that_waits_for_its_price_outlives_the_day():
+    story = holding()
+    story.hear(request("sell", "10", key="out", limit_price=Decimal(104)))
+    assert (story.the("exit").form.order_class, story.the("exit").form.time_in_force) == ("oco", "gtc")
+
+
+def test_an_entry_of_an_earlier_day_is_cancelled():
+    story = working(limit_price=Decimal(99))
+    story.say(CyclePlanned, session=NOON.date() + timedelta(days=1), opens=OPENS + timedelta(days=1), closes=CLOSES + timedelta(days=1), half_day=False,
+              phases=tuple(PlannedPhase(phase=phase, at=at + timedelta(days=1)) for phase, at in PHASES))
+    assert cancelled(story.later(3600).hear(minute(story)), story) == ["entry"]
+
+
+def test_an_entry_of_this_day_is_left_alone():
+    story = working(limit_price=Decimal(99))
+    assert cancelled(story.later(3600).hear(minute(story)), story) == []
+
+
+def with_part_of_a_share() -> Story:
+    story = Story()
+    for number in (1, 2):
+        story.later(60).hear(snapshot(story, (), [{"symbol": "MSFT", "qty": "7.5", "avg_entry_price": "50"}], number))
+    return story
+
+
+def test_part_of_a_share_gets_a_stop_for_the_day_beside_that_of_the_whole_ones():
+    story = with_part_of_a_share()
+    assert sent(story.wake("protect", "MSFT")) == [("stop", Decimal(7)), ("stop", Decimal("0.5"))]
+    assert [order.form.time_in_force for order in story.state.of("MSFT", "stop")] == ["gtc", "day"]
+    for order in tuple(story.state.of("MSFT", "stop")):
+        story.taken(order)
+    assert uncovered(story.state, "MSFT") == 0
+
+
+def test_part_of_a_share_is_an_alarm_until_it_is_gone():
+    story = with_part_of_a_share()
+    story.hear(framed(story, wire("b-hand", "by-hand", "MSFT", "sell", "0.5", "filled", "0.5", "50")))
+    levels = [(event.level, event.subject_of) for event in story.log if isinstance(event, RiskAlerted) and event.code == "POSITION_FRACTIONAL"]
+    assert levels == [("warning", "MSFT"), ("cleared", "MSFT")]
+
+
+def test_an_entry_of_part_of_a_share_is_denied():
+    denied = only(Story().hear(request("buy", "1.5")), OrderDenied)
+    assert denied.message.startswith("WHOLE_SHARES: ")
 
 
 # -- stops of our own ----------------------------------------------------------------------------------------------------------------------------------
