@@ -44,6 +44,7 @@ SOURCES: Mapping[str, Source] = {source.topic.name: source for source in (
     Source(topics.BARS, {seen.BarClosed: market.bar, seen.BarLate: market.bar, seen.BarCorrected: market.bar}, skips=True),
     Source(topics.CLOCK, {seen.MinuteSealed: market.sealed, seen.SessionOpened: market.session, seen.SessionClosed: market.session}, skips=True),
     Source(topics.REFERENCE, {known.SecurityListed: reference.listed, known.SectorAssigned: reference.assigned, known.DailyPublished: reference.daily,
+                              known.SecurityChanged: reference.changed, known.DaysPublished: reference.days, known.SplitAnnounced: reference.split,
                               known.SymbolHalted: reference.halt, known.SymbolResumed: reference.halt}),
     Source(topics.SIGNALS, {found.SignalRaised: signals.raised}),
     # The account's actor answers what it cannot read with command.rejected: halting here would let any one record stop the read models.
@@ -67,7 +68,8 @@ SOURCES: Mapping[str, Source] = {source.topic.name: source for source in (
 
 # A table stands behind those it refers to.
 TABLES: tuple[Table, ...] = (
-    reference.STUBS, reference.SECTORS, reference.SECURITIES, reference.SECTORS_OF, reference.DAILY, reference.HALTS,
+    reference.STUBS, reference.SECTORS, reference.SECURITIES, reference.SECURITIES_NOW, reference.SECTORS_OF, reference.SECURITY_CHANGES,
+    reference.SECTOR_CHANGES, reference.DAYS, reference.SPLITS, reference.DAILY, reference.HALTS,
     market.FEEDS, market.MINUTES, market.BARS, market.SEALED, market.SESSIONS, signals.SIGNALS, commands.COMMANDS,
     accounts.STUBS, accounts.ACCOUNTS, accounts.LIMITS, accounts.REJECTIONS, accounts.APPROVALS, accounts.ALERTS, accounts.STOPS, accounts.VALUES,
     accounts.MARKS, accounts.RECONCILIATIONS, accounts.DIFFERENCES, accounts.BREAKERS,

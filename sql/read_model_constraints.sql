@@ -8,6 +8,12 @@ ALTER TABLE minutes_sealed
     ADD FOREIGN KEY (feed_id) REFERENCES feeds,
     ADD FOREIGN KEY (time_id) REFERENCES time_dimension;
 ALTER TABLE securities ADD FOREIGN KEY (sector_id) REFERENCES sectors;
+ALTER TABLE security_changes ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE sector_changes
+    ADD FOREIGN KEY (security_id) REFERENCES securities,
+    ADD FOREIGN KEY (sector_id) REFERENCES sectors;
+ALTER TABLE daily_bars ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE splits ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE daily_facts ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE symbol_halts ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE signals ADD FOREIGN KEY (security_id) REFERENCES securities;

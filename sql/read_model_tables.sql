@@ -23,7 +23,7 @@ CREATE TABLE chains (
 CREATE TABLE securities (
     id           bigint PRIMARY KEY,    -- a function of the symbol
     symbol       text NOT NULL UNIQUE,
-    name         text,                  -- from here on null until security.listed told it
+    name         text,                  -- from here on null until security.listed told it; security.changed tells it anew
     exchange     text,
     asset_class  text,
     tradable     boolean,
@@ -38,6 +38,45 @@ CREATE TABLE sectors (
     name text NOT NULL UNIQUE           -- GICS
 );
 
+CREATE TABLE security_changes (
+    security_id  bigint NOT NULL,
+    changed_at   timestamptz NOT NULL,
+    changed      text[] NOT NULL,       -- names of the attributes that differ from before
+    tradable     boolean NOT NULL,      -- from then on
+    fractionable boolean NOT NULL,
+    shortable    boolean NOT NULL,
+    PRIMARY KEY (security_id, changed_at)
+);
+
+CREATE TABLE sector_changes (
+    security_id bigint NOT NULL,
+    assigned_at timestamptz NOT NULL,
+    sector_id   bigint NOT NULL,
+    source      text NOT NULL,          -- the shipped list, or the user's
+    PRIMARY KEY (security_id, assigned_at)
+);
+
+-- Daily bars. A split tells the last 260 anew, on the new scale and with the next revision; what is older keeps the scale of its own.
+CREATE TABLE daily_bars (
+    security_id bigint  NOT NULL,
+    session     date    NOT NULL,
+    revision    integer NOT NULL,
+    open        numeric NOT NULL,       -- USD
+    high        numeric NOT NULL,
+    low         numeric NOT NULL,
+    close       numeric NOT NULL,
+    volume      bigint  NOT NULL,       -- shares
+    PRIMARY KEY (security_id, session)
+);
+
+CREATE TABLE splits (
+    security_id bigint  NOT NULL,
+    session     date    NOT NULL,       -- the first day at the new price
+    new_shares  numeric NOT NULL,       -- for so many …
+    old_shares  numeric NOT NULL,       -- … of before
+    PRIMARY KEY (security_id, session)
+);
+
 -- What a symbol's days say, known before the session after `session` opens.
 CREATE TABLE daily_facts (
     security_id    bigint NOT NULL,
@@ -47,6 +86,11 @@ CREATE TABLE daily_facts (
     atr            numeric,             -- ATR(14), USD; null with fewer than 15 days
     support        numeric,             -- lowest low of 20 days, USD
     returns        numeric[] NOT NULL,  -- daily simple returns, oldest first, the last one is of `session`
+    open           numeric,             -- of the session, USD; from here on null in what was written by hand
+    high           numeric,
+    low            numeric,
+    volume         bigint,              -- shares
+    prior_close    numeric,             -- of the session before, on the same scale
     PRIMARY KEY (security_id, session)
 );
 

@@ -26,6 +26,19 @@ LEFT JOIN LATERAL (
 ) b ON true
 LEFT JOIN time_dimension t ON t.id = b.time_id;
 
+CREATE OR REPLACE VIEW public.v_daily_bars AS
+SELECT s.symbol, d.session, d.open, d.high, d.low, d.close, d.volume, d.revision FROM daily_bars d JOIN securities s ON s.id = d.security_id;
+
+-- What has become otherwise of a symbol: what may be done with it, its sector, its shares.
+CREATE OR REPLACE VIEW public.v_security_changes AS
+SELECT s.symbol, c.changed_at AS at, 'attributes' AS what, array_to_string(c.changed, ', ') AS change, c.tradable FROM security_changes c
+JOIN securities s ON s.id = c.security_id
+UNION ALL
+SELECT s.symbol, c.assigned_at, 'sector', x.name, NULL FROM sector_changes c JOIN securities s ON s.id = c.security_id JOIN sectors x ON x.id = c.sector_id
+UNION ALL
+SELECT s.symbol, p.session::timestamp AT TIME ZONE 'America/New_York', 'split', p.new_shares || ':' || p.old_shares, NULL FROM splits p
+JOIN securities s ON s.id = p.security_id;
+
 CREATE OR REPLACE VIEW public.v_orders AS
 SELECT o.id, o.account, s.symbol, coalesce(o.command_id, p.command_id) AS command_id, o.parent_id, o.part, o.origin, o.side, o.quantity, o.type, o.limit_price,
        o.stop_price, coalesce(o.time_in_force, p.time_in_force) AS time_in_force, coalesce(o.order_class, p.order_class) AS order_class,

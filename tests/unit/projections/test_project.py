@@ -355,6 +355,21 @@ def test_a_sector_is_named_once_and_referred_to():
     assigned = told("sector.assigned.v1")
     sector = row_after(reference.SECTORS, *assigned)
     assert row_after(reference.SECTORS_OF, *assigned) == (reference.security_id("AAPL"), "AAPL", sector.id)
+    assert row_after(reference.SECTOR_CHANGES, *assigned).source == "/reference/sectors"
+
+
+def test_what_the_broker_says_anew_of_a_security_holds_and_is_remembered():
+    changed = told("security.changed.v1")
+    assert row_after(reference.SECURITIES_NOW, *changed).shortable is False
+    assert row_after(reference.SECURITY_CHANGES, *changed).changed == ("shortable",)
+
+
+def test_days_behind_a_split_take_the_place_of_those_before_it_whatever_comes_first():
+    days, = told("days.published.v1")
+    anew = days.model_copy(update={"revision": 1, "close": tuple(price / 2 for price in days.close)})
+    for said in ((days, anew), (anew, days)):
+        assert [row.close for row in rows_after(reference.DAYS, *said)] == list(anew.close)
+    assert row_after(reference.SPLITS, *told("split.announced.v1")).new_shares == 3
 
 
 @pytest.mark.parametrize(("before", "after", "mode"), [("paper", "live", "advisory"), ("live", "live", "autonomous"), (None, "exchange", "autonomous")])
