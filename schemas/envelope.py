@@ -41,7 +41,7 @@ class _Utc:
         aware = core_schema.datetime_schema(tz_constraint="aware")
         return core_schema.json_or_python_schema(
             json_schema=core_schema.datetime_schema(tz_constraint=0),
-            python_schema=core_schema.no_info_after_validator_function(lambda at: at.astimezone(UTC), aware),
+            python_schema=core_schema.no_info_after_validator_function(lambda at: at if at.tzinfo is UTC else at.astimezone(UTC), aware),
         )
 
 
@@ -136,18 +136,19 @@ class Event(BaseModel):
         strange = set(circumstances) - CIRCUMSTANCES
         if strange:
             raise TypeError(f"not circumstances of writing: {sorted(strange)}")
-        return self.model_copy(update=circumstances)
+        twin = self.__copy__()
+        twin.__dict__.update(circumstances)
+        return twin
 
     @model_serializer(mode="wrap")
     def _nested(self, flat: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data = flat(self)
-        wire: dict[str, Any] = {}
+        wire: dict[str, Any] = {} if self.lean else {"specversion": "1.0"}
         for name in ENVELOPE:
-            value = data.pop(name, None)
-            if value is not None and value != [] and value != ():
+            if name in data and (value := data.pop(name)) is not None and value != [] and value != ():
                 wire[name] = value
         if not self.lean:
-            wire = {"specversion": "1.0", **wire, "dataschema": f"urn:catalyst:{self.type}"}
+            wire["dataschema"] = f"urn:catalyst:{self.type}"
         wire["data"] = data
         return wire
 

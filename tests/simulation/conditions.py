@@ -3,6 +3,7 @@
 Events are frozen, so every reader may get the same one; the first decode of a record is the real one. Finalizers of the dead run between histories.
 """
 
+import functools
 import gc
 import sys
 import warnings
@@ -32,7 +33,7 @@ SILENT = _Silent()
 @contextmanager
 def laboratory() -> Iterator[None]:
     """Play histories inside; `sweep()` now and then."""
-    decode, log, hook, collecting = codec.decode, streams.lease.log, sys.unraisablehook, gc.isenabled()
+    decode, digest, log, hook, collecting = codec.decode, codec.digest, streams.lease.log, sys.unraisablehook, gc.isenabled()
     known: dict[bytes, Event] = {}
 
     def once(value: bytes) -> Event:
@@ -44,6 +45,9 @@ def laboratory() -> Iterator[None]:
         return event
 
     codec.decode, streams.lease.log, sys.unraisablehook = once, SILENT, _say_nothing        # type: ignore[assignment]
+    codec.digest = functools.lru_cache(REMEMBERED)(digest)
+    gc.collect()
+    gc.freeze()         # what is there now stays: no sweep need look at it again
     gc.disable()
     try:
         with warnings.catch_warnings():
@@ -51,7 +55,8 @@ def laboratory() -> Iterator[None]:
             yield
             gc.collect()        # coroutines that were cut off in mid-air complain when they are closed; nobody needs to hear it
     finally:
-        codec.decode, streams.lease.log, sys.unraisablehook = decode, log, hook
+        codec.decode, codec.digest, streams.lease.log, sys.unraisablehook = decode, digest, log, hook
+        gc.unfreeze()
         if collecting:
             gc.enable()
 
