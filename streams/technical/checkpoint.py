@@ -2,7 +2,8 @@
 
 Carried: for 1 and 5 minutes the recursive states behind the newest bar and behind the ring, the kept bars themselves (a thinly traded symbol's last 200
 may be spread over weeks of the log), the figures; volumes by time of day; minute and session. Refilled from the log: the days (days.published and
-daily.published of catalyst.reference, in order). Prices with at most four decimals are written as differences in 1/10,000 USD, which zstd makes small.
+daily.published of catalyst.reference, in order). Prices are written as differences in ticks, columns of whole numbers as integers, and all of them byte by
+byte, the first bytes of all numbers together: 6 kB a symbol with full rings, where zstd of the plain numbers needs 14.
 """
 
 import base64
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import cramjam
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.log.keys import partition_for
 from streams.technical.series import Floats, Ints
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
 
 LAYOUT = "technical-1"
 PARTITIONS = 12
-SYMBOLS = 64            # of a part: 0.3 MB as measured, 0.8 MB with prices that do not compress
-TICK = 10_000.0
+SYMBOLS = 96            # of a part, 0.57 MB of columns with full rings
+LARGEST = 900_000       # bytes of columns; the log takes 1 MB
+LEVEL = 1
+TICKS = (100.0, 10_000.0)       # prices in cents where a symbol's all are, else in 1/100 of a cent, else as they are
+WHOLE = 2.0 ** 52
 
 
 class CheckpointUnreadable(ValueError):
@@ -64,15 +69,18 @@ def seal(room: "Technical") -> list[Part]:
     partitions: list[list[str]] = [[] for _ in range(PARTITIONS)]
     for symbol in sorted(room.symbols):
         partitions[partition_for(symbol, PARTITIONS)].append(symbol)
-    chunks = [tuple(symbols[at:at + SYMBOLS]) for symbols in partitions for at in range(0, max(len(symbols), 1), SYMBOLS)]
-    return [_part(room, nth, len(chunks), symbols) for nth, symbols in enumerate(chunks)]
+    packed = [one for symbols in partitions for at in range(0, max(len(symbols), 1), SYMBOLS) for one in _pack(room, tuple(symbols[at:at + SYMBOLS]))]
+    return [Part(nth, len(packed), LAYOUT, *one) for nth, one in enumerate(packed)]
 
 
-def _part(room: "Technical", nth: int, parts: int, symbols: tuple[str, ...]) -> Part:
-    rows = room.rows(symbols)
-    raw = np.ascontiguousarray(np.vstack(list(_columns(room, rows))), "<f8").tobytes()
-    packed = base64.b64encode(bytes(cramjam.zstd.compress(raw, level=3))).decode()
-    return Part(nth, parts, LAYOUT, symbols, packed, hashlib.sha256(raw).hexdigest())
+def _pack(room: "Technical", symbols: tuple[str, ...]) -> list[tuple[tuple[str, ...], str, str]]:
+    """Symbols, columns and digest of a part, or of its halves where it would be too large for the log."""
+    matrix = np.zeros((0, 0)) if not symbols else np.vstack(list(_columns(room, room.rows(symbols))))
+    columns = base64.b64encode(bytes(cramjam.zstd.compress(_planes(matrix), level=LEVEL))).decode()
+    if len(columns) <= LARGEST or len(symbols) == 1:
+        return [(symbols, columns, _digest(matrix))]
+    middle = len(symbols) // 2
+    return _pack(room, symbols[:middle]) + _pack(room, symbols[middle:])
 
 
 def _columns(room: "Technical", rows: Ints) -> Iterator[Floats]:
@@ -82,7 +90,7 @@ def _columns(room: "Technical", rows: Ints) -> Iterator[Floats]:
         yield np.full((1, len(rows)), float(one))
     yield room.profile.sessions[rows][None].astype(float)
     yield room.profile.today[:, rows]
-    yield room.profile.past[:, :, rows].reshape(-1, len(rows))
+    yield from room.profile.past[:, :, rows]
     for figures in room.figures.values():
         yield figures[:, rows]
     for frame in room.frames.values():
@@ -96,14 +104,42 @@ def _columns(room: "Technical", rows: Ints) -> Iterator[Floats]:
 
 
 def _small(end: Floats, bars: list[Floats]) -> Iterator[Floats]:
-    ticks = [np.rint(price * TICK) for price in bars[:4]]
-    exact = np.logical_and.reduce([(tick / TICK == price).all(axis=0) & (tick < 2.0 ** 50).all(axis=0) for tick, price in zip(ticks, bars[:4], strict=True)])
-    yield exact[None].astype(float)
+    scale: Floats = np.zeros(end.shape[1])
+    for unit in reversed(TICKS):
+        exact = [((np.rint(price * unit) / unit == price) & (price < WHOLE / unit)).all(axis=0) for price in bars[:4]]
+        scale = np.where(np.logical_and.reduce(exact), unit, scale)
+    yield scale[None]
     yield np.vstack([end[:1], np.diff(end, axis=0)])
-    yield np.where(exact, np.vstack([ticks[3][:1], np.diff(ticks[3], axis=0)]), bars[3])
+    ticks = [np.rint(price * scale) for price in bars[:4]]
+    yield np.where(scale > 0, np.vstack([ticks[3][:1], np.diff(ticks[3], axis=0)]), bars[3])
     for tick, price in zip(ticks[:3], bars[:3], strict=True):
-        yield np.where(exact, tick - ticks[3], price)
+        yield np.where(scale > 0, tick - ticks[3], price)
     yield bars[4]
+
+
+def _planes(matrix: Floats) -> bytes:
+    """Which columns are whole numbers, those as integers with the sign in the last bit, then the others; each byte by byte."""
+    whole: NDArray[np.bool_] = ((np.rint(matrix) == matrix) & (np.abs(matrix) < WHOLE) & ~((matrix == 0) & np.signbit(matrix))).all(axis=1)
+    integers = matrix[whole].astype("<i8")
+    return whole.tobytes() + b"".join(
+        np.ascontiguousarray(np.frombuffer(some.tobytes(), np.uint8).reshape(-1, 8).T).tobytes()
+        for some in ((integers << 1) ^ (integers >> 63), matrix[~whole].astype("<f8")))
+
+
+def _matrix(packed: bytes, symbols: int) -> Floats:
+    count = len(packed) // (1 + 8 * symbols)
+    whole = np.frombuffer(packed[:count], bool)
+    border = count + 8 * symbols * int(whole.sum())
+    integers, others = (np.ascontiguousarray(np.frombuffer(some, np.uint8).reshape(8, -1).T) for some in (packed[count:border], packed[border:]))
+    matrix = np.empty((count, symbols))
+    folded = np.frombuffer(integers.tobytes(), "<i8").reshape(-1, symbols)
+    matrix[whole] = (folded >> 1) ^ -(folded & 1)
+    matrix[~whole] = np.frombuffer(others.tobytes(), "<f8").reshape(-1, symbols)
+    return matrix
+
+
+def _digest(matrix: Floats) -> str:
+    return hashlib.sha256(np.ascontiguousarray(matrix, "<f8").tobytes()).hexdigest()
 
 
 def restore(room: "Technical", parts: "Iterable[Sealed]") -> None:
@@ -124,12 +160,13 @@ def _read(part: "Sealed") -> Floats:
     if part.layout != LAYOUT:
         raise CheckpointUnreadable(f"part {part.part} has layout {part.layout!r}; this release reads {LAYOUT!r}")
     try:
-        raw = bytes(cramjam.zstd.decompress(base64.b64decode(part.columns, validate=True)))
+        packed = bytes(cramjam.zstd.decompress(base64.b64decode(part.columns, validate=True)))
+        matrix = _matrix(packed, len(part.symbols)) if part.symbols else np.zeros((0, 0))
     except (ValueError, cramjam.DecompressionError) as error:
         raise CheckpointUnreadable(f"part {part.part}: {error}") from error
-    if hashlib.sha256(raw).hexdigest() != part.digest:
+    if _digest(matrix) != part.digest:
         raise CheckpointUnreadable(f"part {part.part} is not what was sealed: its digest differs")
-    return np.frombuffer(raw, "<f8").reshape(-1, max(len(part.symbols), 1)).copy()
+    return matrix
 
 
 def _take_up(room: "Technical", rows: Ints, matrix: Floats) -> None:
@@ -152,12 +189,12 @@ def _take_up(room: "Technical", rows: Ints, matrix: Floats) -> None:
     for frame in room.frames.values():
         frame.count[rows] = take(1)[0].astype(np.int64)
         frame.head[:, rows], frame.base[:, rows] = take(len(frame.head)), take(len(frame.base))
-        exact = take(1)[0] > 0
+        scale = take(1)[0]
         end = np.cumsum(take(frame.size), axis=0).astype(np.int64)
-        close = take(frame.size)
-        ticks = np.cumsum(np.where(exact, close, 0.0), axis=0)
-        prices = [np.where(exact, (one + ticks) / TICK, one) for one in (take(frame.size) for _ in range(3))]
-        bars = [*prices, np.where(exact, ticks / TICK, close), take(frame.size)]
+        close, small, unit = take(frame.size), scale > 0, np.where(scale > 0, scale, 1.0)
+        ticks = np.cumsum(np.where(small, close, 0.0), axis=0)      # whole numbers: exact
+        prices = [np.where(small, (one + ticks) / unit, one) for one in (take(frame.size) for _ in range(3))]
+        bars = [*prices, np.where(small, ticks / unit, close), take(frame.size)]
         order = np.array([frame.place(rows, back) for back in range(frame.size)])
         for column, one in zip((frame.end, *frame.columns), (end, *bars), strict=True):
             column.ravel()[order] = one

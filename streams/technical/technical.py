@@ -101,9 +101,10 @@ class Technical:
         self._append(new, at, minute)
         self.minute = minute
         touched = np.unique(np.append(at, np.array([row for row, _ in late], np.int64)))
+        renewed = self.daily.refresh()
         self._five(minute, late)
         self._compute("1m", touched)
-        self._compute("1d", np.union1d(touched, self.daily.refresh()))
+        self._compute("1d", np.union1d(touched, renewed))
         return Folded(len(new), len(bars) - len(new), tuple(left_out))
 
     # --- what may be asked -------------------------------------------------------------------------------------------------------------------------------

@@ -1,15 +1,23 @@
 """The vocabulary of the technical room: made-up minutes, and a room that has folded them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import csv
+import gzip
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from streams.technical.bars import Bars
 from streams.technical.definitions import INDICATORS
+from streams.technical.frame import Frame
+from streams.technical.hours import Hours
 from streams.technical.series import MINUTES, epoch_minutes
 from streams.technical.technical import Technical
+from streams.technical.values import prior, values
 
 OPEN = epoch_minutes(datetime(2022, 3, 14, 13, 30, tzinfo=UTC))     # 09:30 in New York, summer time
 DAY = date(2022, 3, 14)
@@ -29,7 +37,8 @@ def none() -> Bars:
     return Bars.of(())
 
 
-def walk(minutes: int, symbols: Sequence[str] = SYMBOLS, seed: int = 1, first: int = OPEN + 1, days: int = 1, missing: float = 0.1) -> list[Minute]:
+def walk(minutes: int, symbols: Sequence[str] = SYMBOLS, seed: int = 1, first: int = OPEN + 1, days: int = 1, missing: float = 0.1,
+         step: int = 1) -> list[Minute]:
     """Minutes of random walks, every one with some symbols missing, THIN nearly always; on so many days."""
     chance = np.random.default_rng(seed)
     price = chance.uniform(5, 300, len(symbols))
@@ -43,7 +52,8 @@ def walk(minutes: int, symbols: Sequence[str] = SYMBOLS, seed: int = 1, first: i
             table = np.stack([opened, np.maximum(opened, close) + reach[0], np.maximum(np.minimum(opened, close) - reach[1], 0.01), close,
                               chance.integers(0, 90_000, len(symbols)).astype(float)], axis=1)
             there = [at for at, symbol in enumerate(symbols) if chance.random() > (0.9 if symbol == "THIN" else missing)]
-            told.append((first + day * OVERNIGHT + minute, bars([symbols[at] for at in there], first + day * OVERNIGHT + minute, table[there])))
+            end = first + day * OVERNIGHT + minute * step
+            told.append((end, bars([symbols[at] for at in there], end, table[there])))
     return told
 
 
@@ -63,7 +73,8 @@ def history(room: Technical, minutes: Iterable[Minute], symbol: str, timeframe: 
         if not np.isnan(last["end"]) and (not seen or seen[-1][0] != last["end"]):
             seen.append([last[name] for name in ("end", "open", "high", "low", "close", "volume")])
             rows.append([column[room.row(symbol)] for column in room.table(timeframe).values()])
-    return {**dict(zip(INDICATORS, np.array(rows).T, strict=True)), **dict(zip(("end", "open", "high", "low", "close", "volume"), np.array(seen).T, strict=True))}
+    names = (*INDICATORS, "end", "open", "high", "low", "close", "volume")
+    return dict(zip(names, np.hstack([rows, seen]).T, strict=True))
 
 
 def bits(room: Technical) -> dict[str, bytes]:
@@ -84,10 +95,37 @@ def days_before(count: int, last: date = DAY - timedelta(days=3)) -> list[date]:
     return [last - timedelta(days=back) for back in reversed(range(count))]
 
 
+def only(some: Bars, symbol: str) -> Bars:
+    return some.take(np.array([name == symbol for name in some.symbols], bool))
+
+
+def without(some: Bars, symbol: str) -> Bars:
+    return some.take(np.array([name != symbol for name in some.symbols], bool))
+
+
 def shuffled(some: Bars, seed: int) -> Bars:
     return some.take(np.random.default_rng(seed).permutation(len(some)))
 
 
-def halves(minutes: Sequence[Minute], at: int) -> Iterator[Sequence[Minute]]:
-    yield minutes[:at]
-    yield minutes[at:]
+def frame_history(table: "np.ndarray", first: int = OPEN) -> "dict[str, np.ndarray]":
+    """The indicators behind each row (open, high, low, close, volume) of one symbol; the rows are a minute apart."""
+    frame = Frame(len(table), Hours())
+    frame.grow(1)
+    row, seen = np.array([0]), []
+    for nth, bar in enumerate(table):
+        frame.append(row, np.array([first + 1 + nth]), tuple(np.array([one]) for one in bar))
+        seen.append(values(frame.head, prior(frame, row, 1), np.array([np.nan]))[:, 0])
+    return dict(zip(INDICATORS, np.array(seen).T, strict=True))
+
+
+def quotes(path: Path) -> list[dict[str, str]]:
+    """The rows of a packed CSV."""
+    with gzip.open(path, "rt", encoding="utf-8-sig") as file:
+        return list(csv.DictReader(file))
+
+
+def given(folder: str) -> Path:
+    """A folder of the data there is to test with; skips where there is none."""
+    if "CATALYST_TEST_DATA" not in os.environ:
+        pytest.skip(f"CATALYST_TEST_DATA names no folder with {folder}")
+    return Path(os.environ["CATALYST_TEST_DATA"]) / folder

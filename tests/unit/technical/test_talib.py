@@ -7,32 +7,34 @@ from streams.technical.daily import Daily
 from streams.technical.hours import Hours
 from streams.technical.recursion import start
 from streams.technical.technical import Technical
-from tests.unit.technical.conftest import history, walk
+from tests.unit.technical.conftest import OPEN, history, walk
 
 talib = pytest.importorskip("talib", reason="TA-Lib is not installed; it is a development dependency")
 
 # indicator -> what TA-Lib says of (high, low, close, volume), and from which bar on the two must agree: MACD is seeded otherwise, see docs/indicators.md
 AGREEMENT = {
-    **{f"sma_{n}": (lambda h, l, c, v, n=n: talib.SMA(c, n), n - 1) for n in (20, 50, 200)},
-    **{f"ema_{n}": (lambda h, l, c, v, n=n: talib.EMA(c, n), n - 1) for n in (9, 21)},
-    "rsi_14": (lambda h, l, c, v: talib.RSI(c, 14), 14),
-    "macd": (lambda h, l, c, v: talib.MACD(c)[0], 180),
-    "macd_signal": (lambda h, l, c, v: talib.MACD(c)[1], 200),
-    "macd_histogram": (lambda h, l, c, v: talib.MACD(c)[2], 200),
-    "atr_14": (lambda h, l, c, v: talib.ATR(h, l, c, 14), 14),
-    "bollinger_upper": (lambda h, l, c, v: talib.BBANDS(c, 20)[0], 19),
-    "bollinger_middle": (lambda h, l, c, v: talib.BBANDS(c, 20)[1], 19),
-    "bollinger_lower": (lambda h, l, c, v: talib.BBANDS(c, 20)[2], 19),
-    "obv": (lambda h, l, c, v: talib.OBV(c, v), 0),
-    "support": (lambda h, l, c, v: np.append(np.nan, talib.MIN(l, 20)[:-1]), 20),
-    "resistance": (lambda h, l, c, v: np.append(np.nan, talib.MAX(h, 20)[:-1]), 20),
+    **{f"sma_{n}": (lambda h, lo, c, v, n=n: talib.SMA(c, n), n - 1) for n in (20, 50, 200)},
+    **{f"ema_{n}": (lambda h, lo, c, v, n=n: talib.EMA(c, n), n - 1) for n in (9, 21)},
+    "rsi_14": (lambda h, lo, c, v: talib.RSI(c, 14), 14),
+    "macd": (lambda h, lo, c, v: talib.MACD(c)[0], 180),
+    "macd_signal": (lambda h, lo, c, v: talib.MACD(c)[1], 200),
+    "macd_histogram": (lambda h, lo, c, v: talib.MACD(c)[2], 200),
+    "atr_14": (lambda h, lo, c, v: talib.ATR(h, lo, c, 14), 14),
+    "bollinger_upper": (lambda h, lo, c, v: talib.BBANDS(c, 20)[0], 19),
+    "bollinger_middle": (lambda h, lo, c, v: talib.BBANDS(c, 20)[1], 19),
+    "bollinger_lower": (lambda h, lo, c, v: talib.BBANDS(c, 20)[2], 19),
+    "obv": (lambda h, lo, c, v: talib.OBV(c, v), 0),
+    "support": (lambda h, lo, c, v: np.append(np.nan, talib.MIN(lo, 20)[:-1]), 20),
+    "resistance": (lambda h, lo, c, v: np.append(np.nan, talib.MAX(h, 20)[:-1]), 20),
 }
 
 
 @pytest.fixture(scope="module")
 def seen():
-    """AAPL's history on 1m, and on 5m of three sessions."""
-    return {"1m": history(Technical(), walk(390, days=2), "AAPL", "1m"), "5m": history(Technical(), walk(390, days=3, seed=2), "AAPL", "5m")}
+    """AAPL's history on 1m, and on 5m; that five minutes are put together rightly is shown elsewhere, one bar in each is enough here."""
+    pair = ("SPY", "AAPL")
+    return {"1m": history(Technical(), walk(330, pair), "AAPL", "1m"),
+            "5m": history(Technical(), walk(330, pair, seed=2, first=OPEN + 5, step=5), "AAPL", "5m")}
 
 
 @pytest.mark.parametrize("timeframe", ["1m", "5m"])
@@ -46,7 +48,7 @@ def test_an_indicator_is_what_talib_says(seen, timeframe, name):
 
 def test_a_day_that_is_not_over_is_one_more_bar_of_the_days():
     """TA-Lib over the days and today so far says what 1d says, minute by minute."""
-    minutes = walk(30, symbols=("AAPL",), missing=0)
+    minutes = walk(10, symbols=("AAPL",), missing=0)
     room, days = Technical(), daily_walk(250)
     for day, bar in enumerate(days, 18_000):
         room.daily.add(room.row("AAPL"), day, tuple(bar))
