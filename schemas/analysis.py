@@ -135,7 +135,8 @@ class ScanRefused(Event, type="scan.refused.v1", identity=("subject", "request_i
 
 
 class AnalysisSealed(Event, type="analysis.sealed.v1", identity=("subject", "minute", "part")):
-    """The analysis' recursive state after a minute, so that a start need not begin at the first bar. One part per bar partition. `subject` is the day."""
+    """The analysis' state after a minute, in parts, so that a start need not begin at the first bar. Derived, so it is not kept for ever. `subject` is
+    `analysis`."""
 
     minute: UtcTime                     # END of the last minute in it
     part: int
@@ -143,7 +144,7 @@ class AnalysisSealed(Event, type="analysis.sealed.v1", identity=("subject", "min
     layout: str                         # version of the columns; another one is not read
     offsets: Mapping[str, int]          # topic/partition -> first offset that is NOT in it
     symbols: tuple[str, ...]            # one row each
-    columns: str                        # base64 of zstd of little-endian float64, column after column
+    columns: str                        # base64 of zstd of the columns, float64, as the layout writes them
     digest: str                         # SHA-256 of the columns before compression
 
 

@@ -53,14 +53,14 @@ REFERENCE = Topic(
     "catalyst.reference", "symbol", 3, reference.EVENTS,
     doc="What is known about securities apart from their prices.")
 INDICATORS = Topic(
-    "catalyst.indicators", "symbol", 12, (analysis.IndicatorsComputed,), retention=timedelta(days=7), compression="zstd",
-    doc="Indicators of candidates and of what is held or listed. Derived: a rebuild computes them from the bars.")
+    "catalyst.indicators", "symbol", 12, (analysis.IndicatorsComputed, analysis.AnalysisSealed), retention=timedelta(days=7), compression="zstd",
+    doc="Indicators of candidates and of what is held or listed, and the analysis' checkpoints. Derived: computed from the bars again where they are gone.")
 SIGNALS = Topic(
     "catalyst.signals", "symbol", 6, (analysis.PatternDetected, analysis.SignalRaised),
     doc="What the analysis found: patterns, and signals to act on.")
 SCANS = Topic(
-    "catalyst.scans", "New York day", 3, (analysis.ScanCompleted, analysis.ScanRefused, analysis.AnalysisSealed), compression="zstd",
-    doc="Why each symbol was chosen or not, minute by minute; and the analysis' own checkpoints.")
+    "catalyst.scans", "New York day", 3, (analysis.ScanCompleted, analysis.ScanRefused), compression="zstd",
+    doc="Why each symbol was chosen or not, minute by minute.")
 COMMANDS = Topic(
     "catalyst.commands", "account", 3, commands.EVENTS, fsync=True,
     doc="What people and Claude asked for; `system` is the key of what concerns no account.")

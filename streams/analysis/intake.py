@@ -1,0 +1,143 @@
+"""Puts what the topics say into one order, and says when a minute can be computed: when every bar that its seal counts has been read, and every fact that
+was written down before it.
+
+Kafka orders a partition, not topics; the log's append times order them. A fact counts for the first seal that was not appended before it. So a decision
+reads only what was recorded before, and another run over the same log reads the same. Pure.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from schemas import codec
+from schemas.envelope import Event
+from schemas.market import MinuteSealed, SessionClosed, SessionOpened
+from schemas.topics import BARS, CLOCK, COMMANDS
+from schemas.trading import LeaseTaken
+from streams.log import Offsets, Record, TopicPartition
+
+Place = tuple[datetime, str, int, int]          # append time, topic, partition, offset: the order of facts
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A minute that can be computed: the facts before it in order, its seal, and its bars undecoded. `offset` is the seal's own."""
+
+    facts: tuple[Event, ...]
+    seal: MinuteSealed
+    bars: Sequence[bytes]
+    offset: int
+    newest: bool                                # no later seal has been read
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command that can be answered, and the facts before it in order."""
+
+    facts: tuple[Event, ...]
+    command: Event
+
+
+class _Stood(NamedTuple):
+    """Something that is waited for, and where it stands."""
+
+    at: datetime
+    offset: int
+    event: Event
+
+
+class Intake:
+    """Fed with records in the order of their partitions; gives minutes and commands in the order in which they were written down, each once."""
+
+    def __init__(self, feed: str, starts: Mapping[TopicPartition, int]) -> None:
+        self.unreadable = 0                             # records that no event could be made of: of a newer release, or none
+        self._feed = feed
+        self._read = dict(starts)                       # partition -> first offset that was not read
+        self._bars: dict[int, deque[tuple[int, bytes]]] = {}
+        self._facts: list[tuple[Place, Event]] = []
+        self._seals: deque[_Stood] = deque()
+        self._asked: deque[_Stood] = deque()
+        self._epoch = 0                                 # of the market's writer: what an older one says means nothing
+        self._sealed: datetime | None = None
+
+    def take(self, records: Iterable[Record]) -> None:
+        """The next records."""
+        for record in records:
+            self._read[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            if record.topic == BARS.name:
+                self._bars.setdefault(record.partition, deque()).append((record.offset, record.value))
+            elif record.topic != CLOCK.name or record.key == self._feed:
+                self._word(record)
+
+    def _word(self, record: Record) -> None:
+        try:
+            event = codec.decode(record.value)
+        except codec.Undecodable:
+            self.unreadable += 1
+            return
+        if record.topic == COMMANDS.name:
+            self._asked.append(_Stood(record.timestamp, record.offset, event))
+        elif record.topic == CLOCK.name:
+            self._tick(record, event)
+        else:
+            self._note(record, event)
+
+    def _tick(self, record: Record, event: Event) -> None:
+        if (event.epoch or 0) < self._epoch:
+            return
+        self._epoch = event.epoch or 0
+        match event:
+            case MinuteSealed() if self._sealed is None or event.minute > self._sealed:
+                self._sealed = event.minute
+                self._seals.append(_Stood(record.timestamp, record.offset, event))
+            case SessionOpened() | SessionClosed():
+                self._note(record, event)
+            case MinuteSealed() | LeaseTaken():
+                pass
+
+    def _note(self, record: Record, event: Event) -> None:
+        heapq.heappush(self._facts, ((record.timestamp, record.topic, record.partition, record.offset), event))
+
+    @property
+    def waiting(self) -> int:
+        """Minutes and commands that were read and not given out."""
+        return len(self._seals) + len(self._asked)
+
+    def reached(self, ends: Offsets) -> bool:
+        """Whether everything before these ends has been read."""
+        return all(self._read.get(place, end) >= end for place, end in ends.items())
+
+    def due(self, ends: Offsets) -> Due | Asked | None:
+        """What is next, if it stands before these ends, of all topics but the bars, and they were `reached`: then no fact before it is missing. None while
+        its bars are not there."""
+        seal, asked = (self._within(waiting, topic, ends) for waiting, topic in ((self._seals, CLOCK.name), (self._asked, COMMANDS.name)))
+        if asked is not None and (seal is None or asked.at < seal.at):
+            self._asked.popleft()
+            return Asked(self._before(asked.at), asked.event)
+        return self._minute(seal) if seal is not None else None
+
+    def _within(self, waiting: "deque[_Stood]", topic: str, ends: Offsets) -> "_Stood | None":
+        """The first that waits, if it stands before the ends; each of these topics is read in one partition."""
+        return waiting[0] if waiting and any(place.topic == topic and waiting[0].offset < end for place, end in ends.items()) else None
+
+    def _minute(self, stood: "_Stood") -> Due | None:
+        seal = stood.event
+        assert isinstance(seal, MinuteSealed)
+        if any(self._read.get(TopicPartition(BARS.name, one.partition), one.end_offset) < one.end_offset for one in seal.partitions):
+            return None
+        self._seals.popleft()
+        bars: list[bytes] = []
+        for one in seal.partitions:
+            waiting = self._bars.get(one.partition)
+            while waiting and waiting[0][0] < one.end_offset:
+                bars.append(waiting.popleft()[1])
+        return Due(self._before(stood.at), seal, bars, stood.offset, not self._seals)
+
+    def _before(self, at: datetime) -> tuple[Event, ...]:
+        facts = []
+        while self._facts and self._facts[0][0][0] <= at:
+            facts.append(heapq.heappop(self._facts)[1])
+        return tuple(facts)
