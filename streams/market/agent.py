@@ -13,7 +13,7 @@ from streams.app import host
 from streams.lease import Lease, LeaseLost
 from streams.log import EventLog, LogCut, LogUnavailable
 from streams.log.kafka import KafkaLog
-from streams.manifest import recorded
+from streams.manifest import recorded, witness
 from streams.market.feed import Inbox
 from streams.market.live import Live, grace_of
 from streams.market.lockstep import Lockstep
@@ -23,6 +23,8 @@ from streams.market.reference_feed import ReferenceRest
 from streams.market.securities import Securities
 from streams.market.simulation import Simulation, beginning
 from streams.market.tape import Rules
+from streams.news.agent import News
+from streams.news.sources import SOURCES
 from streams.role import Role
 from streams.role import run as run_role
 from streams.witness import check_whole
@@ -63,7 +65,9 @@ async def work(role: Role) -> None:
     async def present() -> datetime:
         return (await simulation.time()).now if simulation else wall()
 
-    securities = Securities(role, log, ReferenceRest(settings), rules.symbols, began, present, wall, rules.source)
+    reference = ReferenceRest(settings)
+    witness(role, log, reference.circuits.values())
+    securities = Securities(role, log, reference, rules.symbols, began, present, wall, rules.source)
 
     async def record(_: Role) -> None:
         while True:
@@ -92,13 +96,18 @@ async def _tenure(role: Role, log: EventLog, rules: Rules, securities: Securitie
     lease = await Lease.acquire(log, CLOCK.name, rules.feed, holder=role.instance, database_url=settings.database_url.get_secret_value(),
                                 clock=wall, runid=role.instance, waiting=role.degraded)
     try:
-        recorder = Recorder(role, log, StreamWriter(role, log, CLOCK.name, rules.feed, lease, lease.chain, wall), rules)
+        writer = StreamWriter(role, log, CLOCK.name, rules.feed, lease, lease.chain, wall)
+        recorder = Recorder(role, log, writer, rules)
+        news = News(role, log, rules.feed, [make(settings) for make in SOURCES], writer.hold, lambda: recorder.tape.now if simulation else wall(), wall)
+        if rules.lockstep:
+            recorder.before_seal = news.before_seal
         await recorder.take_up()
         last = recorder.tape.last
         role.log.info("taken up", last_sealed=last.isoformat() if last else None, bars_in_open_minute=sum(recorder.tape.counts))
         async with asyncio.TaskGroup() as group:
             group.create_task(lease.until_lost())
             group.create_task(_pace(role, settings, recorder, securities, simulation).run())
+            group.create_task(news.run())
     finally:
         await lease.release()
 

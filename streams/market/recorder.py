@@ -6,6 +6,7 @@ Called by the pacers (`agent`), one call at a time. It never seals what it has n
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import cast
 
 from schemas import codec
@@ -30,6 +31,7 @@ class Recorder:
         self.role, self.log, self.writer = role, log, writer
         self.tape = begin(rules)
         self.before: Callable[[Sequence[Event]], Awaitable[int]] | None = None      # sees what is to be written next; so many of them may be
+        self.before_seal: Callable[[datetime], Awaitable[None]] | None = None   # awaited with each minute that is to be sealed next
 
     async def hear(self, *inputs: Input) -> None:
         """Take in what was heard and append what follows from it; waits for a log that is away. Raises LeaseLost, LogCut, LogRefused."""
@@ -42,6 +44,9 @@ class Recorder:
         while events := decide(self.tape):
             if self.before is not None:
                 events = events[:await self.before(events)]
+            if self.before_seal is not None:
+                for minute in (event.minute for event in events if isinstance(event, MinuteSealed)):
+                    await self.before_seal(minute)
             with DURATION.labels(self.role.name, "append").time():
                 if isinstance(events[0], Bar):
                     await self._write_bars(cast(list[Bar], events))

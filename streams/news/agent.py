@@ -26,7 +26,7 @@ from streams.news.fetching import Unspent
 from streams.news.port import NoArticle, RawArticle, Source, Unavailable
 from streams.news.recall import Names, Recalled, due, of_session, over, prices, rated_to, recall
 from streams.news.reliability import rate
-from streams.role import ERRORS, EVENTS_OUT, Role
+from streams.role import DURATION, ERRORS, EVENTS_OUT, Role
 from streams.writer import LogRefused
 
 FIRST_LOOK = timedelta(hours=24)        # before the present, where the log has nothing of the feed
@@ -151,9 +151,10 @@ class News:
             asked[:] = await self._begin(minute)
             await self._rate(minute)
 
-        await self._ended(begin)
-        for it in asked:
-            await self._ended(partial(self._ask_patiently, it, minute), it)
+        with DURATION.labels(self.role.name, "news").time():
+            await self._ended(begin)
+            for it in asked:
+                await self._ended(partial(self._ask_patiently, it, minute), it)
 
     async def _ask_patiently(self, it: Watched, minute: datetime) -> None:
         """An exchange that is away has no next minute either: waiting for it costs nothing, and its news come where they belong."""
