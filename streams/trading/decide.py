@@ -26,7 +26,7 @@ from schemas.envelope import Event
 from schemas.market import MinuteSealed
 from schemas.topics import COMMANDS
 from schemas.trading import Admitted, CommandRejected, FillRecorded, OrderRejected, PositionAdjusted, TimerFired
-from streams.trading import answers, intents, marks, people, protection, reconcile, seal
+from streams.trading import alarms, answers, intents, marks, people, protection, reconcile, seal
 from streams.trading.account import Account
 from streams.trading.draft import Draft
 from streams.trading.evolve import evolve
@@ -81,6 +81,7 @@ def _after(draft: Draft) -> None:
     if any(isinstance(event, FillRecorded | PositionAdjusted) for event in draft.events):
         marks.value(draft)
         protection.settle(draft)        # a limit that was reached flattens at once
+    alarms.settle(draft)
     for event in tuple(draft.events):
         if isinstance(event, PhaseEntered) and event.phase == "done":       # the last word of the answer, so that nothing is decided behind it
             state = seal.write(draft.state)

@@ -310,8 +310,7 @@ def _phase(state: Account, event: PhaseEntered) -> Account:
 def _new_day(state: Account, session: date) -> Account:
     """Yesterday's loss limit and flattening are over; open profit counts from here."""
     holdings = {symbol: replace(holding, base=holding.open_profit) for symbol, holding in state.holdings.items()}
-    away = {name: level for name, level in state.alarms.items() if name.startswith("BROKER_AWAY/")}     # a night does not bring it back
-    return replace(state, day=Day(session=session, peak_equity=state.equity), holdings=holdings, flatten="", alarms=away)
+    return replace(state, day=Day(session=session, peak_equity=state.equity), holdings=holdings, flatten="")
 
 
 def _alerted(state: Account, event: RiskAlerted) -> Account:

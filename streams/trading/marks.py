@@ -2,8 +2,8 @@
 
 from schemas.risk import AccountValued, PositionMarked
 from streams.risk import valuation
-from streams.risk.alerts import alerts, standing
 from streams.risk.book import Position
+from streams.trading import alarms
 from streams.trading.account import ZERO
 from streams.trading.draft import Draft
 
@@ -26,20 +26,4 @@ def value(draft: Draft) -> None:
     peak = state.day.peak_equity if state.day.session or state.day.peak_equity else None
     figures = valuation.value(book.positions, state.funds.cash, state.day.realised, base, peak)
     draft.tell(AccountValued, number=number, **{name: getattr(figures, name) for name in type(figures).__slots__})
-    _alarms(draft)
-
-
-def _alarms(draft: Draft) -> None:
-    state = draft.state
-    book = state.book()
-    told = WATCHED if state.facts or not state.holdings else WATCHED - {"SECTOR_SHARE"}      # after a fill nobody has said what sectors there are
-    watched = {name: level for name, level in state.alarms.items() if name.partition("/")[0] in told}
-    still = standing(watched, book, state.parameters)
-    for name in sorted(watched.keys() - still.keys()):
-        code, _, subject_of = name.partition("/")
-        draft.alert(code, "cleared", f"{code}: below its warning again", subject_of)
-    for alarm in alerts(still, book, state.parameters):
-        draft.alert(alarm.code, alarm.level, alarm.message, alarm.subject_of, alarm.actual, alarm.limit, alarm.action)
-
-
-WATCHED = frozenset({"DAILY_LOSS", "GROSS_SHARE", "POSITION_SHARE", "SECTOR_SHARE", "MAX_POSITIONS"})
+    alarms.limits(draft)

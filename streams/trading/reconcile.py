@@ -83,6 +83,7 @@ def reconcile(draft: Draft, snapshot: BrokerSnapshot) -> None:
         draft.alert("SNAPSHOT_UNREADABLE", "warning", str(error)[:300])
         _again(draft)
         return
+    draft.alert("SNAPSHOT_UNREADABLE", "cleared", "the broker's lists can be read again")
     shown = _orders(draft, lists)
     if not draft.state.ready:
         # Everything that was on its way when the last process ended is known now or is being looked up.
@@ -177,6 +178,9 @@ def _differences(state: Account, lists: Lists) -> tuple[Difference, ...]:
 
 
 def _shares(draft: Draft, snapshot: BrokerSnapshot, lists: Lists, shown: set[str]) -> None:
+    for code, _, symbol in (name.partition("/") for name in sorted(draft.state.alarms)):
+        if code == "DIFFERENCE":        # a look later: the books followed the broker, and what differs now is another difference
+            draft.alert(code, "cleared", f"{symbol}: the books followed the broker", symbol)
     found = _differences(draft.state, lists)
     settled = [one for one in found if one.looks >= LOOKS and not _moving(draft.state, one.symbol, shown)]
     funds = draft.state.funds

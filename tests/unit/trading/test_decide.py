@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from schemas.codec import encode
+from schemas.risk import RiskAlerted
 from schemas.trading import AccountHalted, AccountReady, CommandRejected, FillRecorded, OrderApproved, OrderDenied, OrderRejected, OrderSubmitting, TimerSet
 from streams.trading.decide import Illegible
 from streams.trading.draft import client_order_id
@@ -175,7 +176,8 @@ def test_what_is_proven_absent_and_stale_expires_and_is_never_sent():
     story, second = doubted_and_absent()
     story.fire(second)
     events = story.later(120).hear(answered(story, "absent", request="lookup", status=404, number=2))
-    assert kinds(events) == ["order.expired"]
+    assert kinds(events) == ["order.expired", "risk.alerted"]
+    assert only(events, RiskAlerted).level == "cleared"         # nothing is in doubt any more
 
 
 def test_an_order_we_let_expire_and_that_turns_up_filled_is_booked():
