@@ -13,9 +13,10 @@ from streams.market.feed import FeedUnavailable, Finished, Inbox
 from streams.market.minute import MINUTE
 from streams.market.pace import Backoff, Pace
 from streams.market.recorder import Recorder
+from streams.market.second import SecondBars, lacking, second_bars
 from streams.market.securities import Securities
 from streams.market.simulation import Simulation, beginning
-from streams.market.tape import Caught, Ended, Input, Interrupted, Session, Streamed, Ticked
+from streams.market.tape import Caught, Ended, Filled, Input, Interrupted, Session, Streamed, Ticked
 from streams.role import Role
 
 TICK = 0.25             # s between two looks at the clock; an eighth of a minute of a fast simulation, but not below FASTEST
@@ -60,6 +61,9 @@ class Live(Pace):
         self._gap_to: datetime | None = None        # what the stream may not have told ends here
         self._finished: datetime | None = None      # the simulation has run through; its last minute
         self._heard_at = 0.0
+        self.second = second_bars(settings)
+        self._gaps: asyncio.Queue[tuple[datetime, datetime, set[str], set[tuple[str, datetime]]]] = asyncio.Queue()
+        self._fetched_now: list[tuple[datetime, datetime, set[str], set[tuple[str, datetime]]]] = []     # windows of the gap that is being fetched
 
     async def prepare(self) -> None:
         now, begin = await self._start()
@@ -81,6 +85,32 @@ class Live(Pace):
         return self.wall(), None
 
     async def beside(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_reference())
+            if self.second is not None:
+                group.create_task(self._fill_gaps(self.second))
+
+    async def _fill_gaps(self, second: SecondBars) -> None:
+        """Ask the second source for what the first one's history lacked; what comes is late, so nothing waits for it."""
+        backoff = Backoff()
+        while True:
+            after, upto, symbols, have = await self._gaps.get()
+            while symbols:
+                try:
+                    found = await second.minutes(symbols, after, upto)
+                except FeedUnavailable as away:
+                    self.troubles["second bars"] = str(away)
+                    self.inbox.wake()
+                    await asyncio.sleep(backoff.failed())
+                    continue
+                backoff.worked()
+                self.troubles.pop("second bars", None)
+                bars = tuple(bar for bar in found if (bar.symbol, bar.end) not in have)
+                self.role.log.info("gap filled", source=second.source, after=after.isoformat(), upto=upto.isoformat(), bars=len(bars))
+                self.inbox.put(Filled(second.source, bars))
+                break
+
+    async def _keep_reference(self) -> None:
         """With a real broker the reference data is kept up in the background: bars do not wait for it."""
         backoff = Backoff()
         while not self.simulation:
@@ -155,9 +185,15 @@ class Live(Pace):
                 return
             await self.recorder.hear(fetched, Caught(until), Interrupted())
             self._fetched = until
+            if self.second is not None:
+                have = {(bar.symbol, bar.end) for bar in fetched.bars}
+                self._fetched_now.append((after, until, lacking(self.symbols_to_fetch(), have, after, until, self.tape.sessions), have))
         if upto >= self._gap_to and (self.connected or self._finished):
             await self.recorder.hear(Caught(upto), *([Ended()] if self._finished else []))
             self.troubles.pop("gap", None)
+            for gap in self._fetched_now:
+                self._gaps.put_nowait(gap)
+            self._fetched_now.clear()
 
     def _watch_the_stream(self) -> None:
         """A stream that is open and says nothing in a session is opened anew; bars of a thin feed come back by the gap."""

@@ -16,6 +16,7 @@ from streams.market.tape import (
     Counted,
     Ended,
     Fetched,
+    Filled,
     Heard,
     Input,
     Interrupted,
@@ -44,6 +45,8 @@ def hear(tape: Tape, heard: Input) -> Tape:
     match heard:
         case Streamed(bars) | Fetched(bars):
             return _hear_bars(tape, bars, streamed=isinstance(heard, Streamed))
+        case Filled(source, bars):
+            return _fill(tape, source, bars)
         case Scheduled(sessions):
             return replace(tape, sessions=sessions)
         case Ticked(now):
@@ -103,6 +106,14 @@ def _hear_bars(tape: Tape, bars: Iterable[Heard], *, streamed: bool) -> Tape:
     tally = replace(tape.tally, **{name: getattr(tape.tally, name) + count for name, count in seen.items() if count})
     told = newest if streamed and not tape.interrupted else tape.told
     return replace(tape, known=known, held=held, unwanted=unwanted, revisions=tuple(revisions), told=told, tally=tally)
+
+
+def _fill(tape: Tape, source: str, bars: Iterable[Heard]) -> Tape:
+    """Another source's bars of minutes that are sealed, late; never beside one of ours that is remembered."""
+    wanted = [bar for bar in bars if _has_passed(tape, bar.end) and bar.symbol not in tape.known.get(bar.end, ())
+              and (tape.rules.symbols is None or bar.symbol in tape.rules.symbols)]
+    late = tuple(_late(replace(tape.rules, source=source), bar) for bar in wanted)
+    return replace(tape, revisions=(*tape.revisions, *late), tally=replace(tape.tally, filled=tape.tally.filled + len(late)))
 
 
 def _has_passed(tape: Tape, minute: datetime) -> bool:
@@ -286,6 +297,8 @@ def placed(tape: Tape, records: Iterable[Placed]) -> Tape:
         minute, symbol = event.end, event.subject
         ends[partition] = max(ends[partition], offset + 1)
         written.add(event.id)
+        if event.source != tape.rules.source:
+            continue                                # another source's says nothing of what ours has said
         sealed = tape.last is not None and minute <= tape.last
         if sealed and minute not in tape.known:
             continue                                # longer ago than we remember

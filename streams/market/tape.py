@@ -49,6 +49,14 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """Bars of another source, for minutes in which ours may have none."""
+
+    source: str
+    bars: tuple[Heard, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Scheduled:
     """The exchange calendar around the present day."""
 
@@ -87,7 +95,7 @@ class Ended:
     """The feed has run through: no bar will come after those that were counted or fetched."""
 
 
-Input = Streamed | Fetched | Scheduled | Ticked | Counted | Interrupted | Caught | Ended
+Input = Streamed | Fetched | Filled | Scheduled | Ticked | Counted | Interrupted | Caught | Ended
 
 
 class Placed(NamedTuple):
@@ -141,6 +149,7 @@ class Tally:
     forgotten: int = 0          # of a minute so old that it cannot be told whether it was said before: left out
     unwanted: int = 0           # not among the symbols to record
     refused: int = 0            # from the future
+    filled: int = 0             # another source's, for a minute that ours lacks
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,10 @@
 """Live pace against an exchange that runs by itself, sixty times as fast as the world."""
 
-from schemas.market import BarClosed, SessionClosed
+import asyncio
+
+from schemas import codec
+from schemas.market import BarClosed, BarLate, SessionClosed
+from schemas.topics import BARS
 from tests.integration.market.conftest import Market, write_bars
 
 SPEED = 60
@@ -40,3 +44,20 @@ async def test_a_paced_market_loses_nothing_when_the_role_is_killed_and_the_exch
     assert len(bars) == count == closed.bars
     assert len(seals) == 16 == closed.minutes
     await market.until_health("ready")
+
+
+async def test_minutes_that_the_history_lacks_come_late_from_the_second_source_under_its_name(market: Market) -> None:
+    count = write_bars(market.bars, 6, without={"MSFT": {1, 2}})
+    write_bars(market.tmp / "elsewhere", 6, ("MSFT",))
+    await market.start(mode="paced", speed=SPEED)
+    await market.passed(4)                               # what came before is fetched
+    await market.role(CATALYST_PACE="live", CATALYST_SPEED=str(SPEED), CATALYST_SECOND_BARS=str(market.tmp / "elsewhere"))
+    late: list[BarLate] = []
+    async with asyncio.timeout(60):
+        async for batch in market.log.read(await market.log.begins([BARS.name])):
+            late += [event for record in batch if isinstance(event := codec.decode(record.value), BarLate)]
+            if len(late) >= 2:
+                break
+    closed = await market.closed()
+    assert [(bar.subject, bar.source, bar.volume) for bar in late] == [("MSFT", "/folder/elsewhere", 1001), ("MSFT", "/folder/elsewhere", 1002)]
+    assert closed.bars == count                          # the seals count the first source's
