@@ -8,7 +8,7 @@ from streams.technical.definitions import INDICATORS
 from streams.technical.technical import Technical
 from tests.unit.technical.conftest import bars, bits, none, shuffled, told, walk
 
-FEW = settings(max_examples=8, deadline=None)
+FEW = settings(max_examples=4, deadline=None)
 seeds = st.integers(0, 10_000)
 
 

@@ -37,7 +37,7 @@ def rows(bars: Bars) -> list[tuple[object, ...]]:
     return sorted(zip(bars.symbols, *columns, strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(events(), max_size=12))
 def test_whatever_bars_there_are_they_are_read_as_the_codec_reads_them(some):
     found = decode.decode_bars([encode(event) for event in some])
