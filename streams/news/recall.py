@@ -56,14 +56,14 @@ async def _tail(log: EventLog, place: TopicPartition) -> list[Event]:
     count = TAIL
     while True:
         records = await log.last(*place, count=count)
-        events = [event for record in records if (event := _readable(record.value)) is not None]
+        events = [event for record in records if (event := readable(record.value)) is not None]
         times = [event.time for event in events if isinstance(event, Article)]
         if len(records) < count or (times and max(times) - min(times[:TAIL // 2]) > BACK):
             return events
         count *= 2
 
 
-def _readable(value: bytes) -> Event | None:
+def readable(value: bytes) -> Event | None:
     """An event of a newer release, or none at all, is nothing to us: the news topic decides no order."""
     try:
         return codec.decode(value)
@@ -88,7 +88,7 @@ class Names:
         before = dict(self._securities)
         async for batch in self._log.read(starts, until=ends):
             for record in batch:
-                if any(mark in record.value for mark in NAMED) and isinstance(event := _readable(record.value), SecurityListed | SecurityChanged):
+                if any(mark in record.value for mark in NAMED) and isinstance(event := readable(record.value), SecurityListed | SecurityChanged):
                     self._securities[event.subject] = event.name
         self._read = Offsets({place: max(starts[place], end) for place, end in ends.items()})
         if before != self._securities:
@@ -121,7 +121,7 @@ async def prices(log: EventLog, feed: str, session: date, symbols: AbstractSet[s
     chosen = {place: start for place, start in starts.items() if place.partition in wanted}
     async for batch in log.read(chosen, until=ends):
         for record in batch:
-            if record.key in found and isinstance(event := _readable(record.value), BarClosed):
+            if record.key in found and isinstance(event := readable(record.value), BarClosed):
                 found[record.key].append(Price(event.start, event.open, event.close))
     return {symbol: sorted(bars) for symbol, bars in found.items()}
 
@@ -129,7 +129,7 @@ async def prices(log: EventLog, feed: str, session: date, symbols: AbstractSet[s
 async def _span(log: EventLog, feed: str, session: date) -> tuple[Offsets, Offsets] | None:
     """From where to where the bars of a session stand, by its seals; None where it has none."""
     records = await log.last(CLOCK.name, log.partition_of(CLOCK.name, feed), SEALS)
-    seals = [event for record in records if record.key == feed and isinstance(event := _readable(record.value), MinuteSealed)]
+    seals = [event for record in records if record.key == feed and isinstance(event := readable(record.value), MinuteSealed)]
     within = [it for it in seals if it.minute.astimezone(NEW_YORK).date() == session]
     before = [it for it in seals if it.minute.astimezone(NEW_YORK).date() < session]
     if not within:

@@ -105,6 +105,12 @@ async def test_in_lockstep_each_minute_has_its_news_before_its_seal_and_two_runs
     states = {it.subject: it.state for it in await one.news() if isinstance(it, SourceChanged)}
     assert states == {"alpaca": "up", "edgar": "off", "benzinga": "off", "newsapi": "off", "file": "off"}
     assert one.errors() == []
+    shown = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from streams.news.cli import news; news()", "--symbol", "aapl", "--since", "2026-03-02T14:30",
+        env=one.environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    said, beside = (it.decode() for it in await shown.communicate())
+    assert [row.split("  ")[-1] for row in said.splitlines()] == ["(changed 14:33Z)", "Why Apple raises guidance for the year"]
+    assert "benzinga is off since 2026-03-02 14:31 UTC: a simulation has news of its own" in beside
 
     await other.run(2)
     await other.advance()
