@@ -50,7 +50,7 @@ NEWS = Topic(
     "catalyst.market.news", "article id", 3, news.EVENTS, compression="zstd",
     doc="Articles and filings, what models and rules made of them, and how far their publishers are believed.")
 REFERENCE = Topic(
-    "catalyst.reference", "symbol", 3, reference.EVENTS,
+    "catalyst.reference", "symbol", 3, reference.EVENTS, compression="zstd",
     doc="What is known about securities apart from their prices.")
 INDICATORS = Topic(
     "catalyst.indicators", "symbol", 12, (analysis.IndicatorsComputed, analysis.AnalysisSealed), retention=timedelta(days=7), compression="zstd",
