@@ -88,10 +88,14 @@ def stories(events: Iterable[Event]) -> dict[str, Story]:
                     story.published = event
                 if story.article is None or event.updated > story.article.updated:
                     told[event.subject] = Story(story.published, event)
-            case NewsScored() if (story := told.get(event.subject)) and story.article and event.updated == story.article.updated:
-                story.scored = event
-            case CatalystDetected() if (story := told.get(event.subject)) and story.article and event.updated == story.article.updated:
-                story.catalysts[event.symbol, event.catalyst] = event
+            case NewsScored() | CatalystDetected():
+                read = told.get(event.subject)
+                if read is None or read.article is None or event.updated != read.article.updated:
+                    continue
+                if isinstance(event, NewsScored):
+                    read.scored = event
+                else:
+                    read.catalysts[event.symbol, event.catalyst] = event
     return told
 
 
