@@ -87,6 +87,11 @@ class Settings(BaseModel):
     sentiment_model: str = Field("embedded", min_length=1, description="what reads news: embedded (shipped), or a transformer model such as FinBERT by its "
                                  "directory or its id on the model hub, which is then fetched once; needs catalyst-trading[finbert]",
                                  **_env("CATALYST_SENTIMENT_MODEL"))
+    benchmark: str = Field("SPY", pattern=r"^[A-Z.]{1,8}$", description="what relative strength is measured against", **_env("CATALYST_BENCHMARK"))
+    watch: str = Field("", description="symbols whose indicators are told each minute beside candidates and what is held, comma-separated",
+                       **_env("CATALYST_WATCH"))
+    analysis_seal_minutes: int = Field(60, ge=5, le=1440, description="how often the analysis writes a checkpoint; a full market's takes 60 MB",
+                                       **_env("CATALYST_ANALYSIS_SEAL", "min"))
     gateway_host: str = Field("127.0.0.1", description="address the gateway binds", **_env("CATALYST_GATEWAY_HOST"))
     gateway_port: Port = Field(5000, description="port of the MCP gateway", **_env("CATALYST_GATEWAY_PORT"))
     token_file: Path | None = Field(None, description="file with the gateway's bearer token; default HOME/run/token", **_env("CATALYST_TOKEN_FILE"))

@@ -15,10 +15,15 @@ from typing import NamedTuple
 from schemas import codec
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed, SessionOpened
-from schemas.topics import BARS, CLOCK, COMMANDS
+from schemas.topics import BARS, CLOCK, COMMANDS, NEWS, TRADING
 from schemas.trading import LeaseTaken
 from streams.log import Offsets, Record, TopicPartition
 
+# Of busy topics the few types that are facts here: inside a JSON string the quotes would be escaped, so no other event can contain them.
+MARKS: Mapping[str, tuple[bytes, ...]] = {
+    TRADING.name: (b'"type":"position.marked.',),
+    NEWS.name: (b'"type":"news.published.', b'"type":"news.updated.', b'"type":"source.'),
+}
 Place = tuple[datetime, str, int, int]          # append time, topic, partition, offset: the order of facts
 
 
@@ -41,6 +46,13 @@ class Asked:
     command: Event
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Facts that no minute or command has to wait with."""
+
+    facts: tuple[Event, ...]
+
+
 class _Stood(NamedTuple):
     """Something that is waited for, and where it stands."""
 
@@ -52,7 +64,8 @@ class _Stood(NamedTuple):
 class Intake:
     """Fed with records in the order of their partitions; gives minutes and commands in the order in which they were written down, each once."""
 
-    def __init__(self, feed: str, starts: Mapping[TopicPartition, int]) -> None:
+    def __init__(self, feed: str, starts: Mapping[TopicPartition, int], since: datetime | None = None) -> None:
+        """`starts`: where each partition is read from; `since`: the minute behind which seals count, END."""
         self.unreadable = 0                             # records that no event could be made of: of a newer release, or none
         self._feed = feed
         self._read = dict(starts)                       # partition -> first offset that was not read
@@ -61,7 +74,7 @@ class Intake:
         self._seals: deque[_Stood] = deque()
         self._asked: deque[_Stood] = deque()
         self._epoch = 0                                 # of the market's writer: what an older one says means nothing
-        self._sealed: datetime | None = None
+        self._sealed = since
 
     def take(self, records: Iterable[Record]) -> None:
         """The next records."""
@@ -73,6 +86,8 @@ class Intake:
                 self._word(record)
 
     def _word(self, record: Record) -> None:
+        if not any(mark in record.value for mark in MARKS.get(record.topic, (b"",))):
+            return
         try:
             event = codec.decode(record.value)
         except codec.Undecodable:
@@ -102,22 +117,34 @@ class Intake:
         heapq.heappush(self._facts, ((record.timestamp, record.topic, record.partition, record.offset), event))
 
     @property
-    def waiting(self) -> int:
-        """Minutes and commands that were read and not given out."""
-        return len(self._seals) + len(self._asked)
+    def waiting(self) -> bool:
+        """Whether a minute, a command or a fact was read and not given out."""
+        return bool(self._seals or self._asked or self._facts)
 
     def reached(self, ends: Offsets) -> bool:
         """Whether everything before these ends has been read."""
         return all(self._read.get(place, end) >= end for place, end in ends.items())
 
-    def due(self, ends: Offsets) -> Due | Asked | None:
-        """What is next, if it stands before these ends, of all topics but the bars, and they were `reached`: then no fact before it is missing. None while
-        its bars are not there."""
+    def due(self, ends: Offsets) -> Due | Asked | Known | None:
+        """What is next, if it stands before these ends, of all topics but the bars, and they were `reached`: then nothing that was written down before it is
+        missing. None when there is nothing, or a minute's bars are not there yet."""
         seal, asked = (self._within(waiting, topic, ends) for waiting, topic in ((self._seals, CLOCK.name), (self._asked, COMMANDS.name)))
         if asked is not None and (seal is None or asked.at < seal.at):
             self._asked.popleft()
             return Asked(self._before(asked.at), asked.event)
-        return self._minute(seal) if seal is not None else None
+        if seal is not None:
+            return self._minute(seal)
+        facts = self._whole(ends)
+        return Known(facts) if facts else None
+
+    def blocked(self, ends: Offsets) -> bool:
+        """Whether a minute before these ends waits for bars."""
+        return self._within(self._seals, CLOCK.name, ends) is not None
+
+    @property
+    def answered(self) -> int:
+        """The offset of the first command that was not given out."""
+        return self._asked[0].offset if self._asked else next((end for place, end in self._read.items() if place.topic == COMMANDS.name), 0)
 
     def _within(self, waiting: "deque[_Stood]", topic: str, ends: Offsets) -> "_Stood | None":
         """The first that waits, if it stands before the ends; each of these topics is read in one partition."""
@@ -141,3 +168,14 @@ class Intake:
         while self._facts and self._facts[0][0][0] <= at:
             facts.append(heapq.heappop(self._facts)[1])
         return tuple(facts)
+
+    def _whole(self, ends: Offsets) -> tuple[Event, ...]:
+        """The facts before these ends. What is read from behind them may have been written down before them only in another partition: it waits."""
+        facts = []
+        while self._facts and ends.get(TopicPartition(*self._facts[0][0][1:3]), 0) > self._facts[0][0][3]:
+            facts.append(heapq.heappop(self._facts)[1])
+        return tuple(facts)
+
+    def before(self, at: datetime) -> tuple[Event, ...]:
+        """The facts that were written down by then, in order. For a start behind a checkpoint, when everything by then has been read."""
+        return self._before(at)

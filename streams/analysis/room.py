@@ -60,7 +60,7 @@ class Room:
     securities: Securities = field(default_factory=Securities)
     news: News = field(default_factory=News)
     watched: Watched = field(default_factory=Watched)
-    seal: MinuteSealed | None = None                                                    # the last one folded
+    last: datetime | None = None                                                        # END of the last minute folded
     shapes: dict[str, list[PatternDetected]] = field(default_factory=dict)              # of the last minutes, by symbol
     signalled: dict[tuple[str, str], datetime] = field(default_factory=dict)            # (symbol, strategy) -> when it last raised one
 
@@ -92,13 +92,17 @@ class Room:
     def fold(self, seal: MinuteSealed, bars: Bars) -> None:
         """Take up the minute without looking at it: what an outage left behind is not traded on."""
         self.technical.fold(epoch_minutes(seal.minute), bars)
-        self.seal = seal
+        self.last = seal.minute
+
+    def sealed_at(self, minute: datetime) -> None:
+        """The state was taken up from a checkpoint behind this minute."""
+        self.last = minute
 
     def minute(self, seal: MinuteSealed, bars: Bars) -> list[Event]:
         """Fold it, scan, and say everything, in the order in which it is to be written."""
         self.fold(seal, bars)
         self._forget(seal.minute)
-        view = self.view(seal)
+        view = self.view(seal.minute, seal)
         found = scan(view, self.config)
         raised = self._signals(seal, found, view)
         for shape in found.patterns:
@@ -111,28 +115,25 @@ class Room:
 
     def request(self, asked: ScanRequested) -> Event:
         """The answer to a request, of the last minute that was folded. No signals come of it: those are the minute's own."""
-        moment = self.seal.minute if self.seal is not None else asked.time
+        moment = self.last or asked.time
         if why := wrong_size(asked.universe):
             return ScanRefused.caused_by(asked, source=f"{SOURCE}/scanner", subject=day_of(moment), request_id=asked.id, code="INVALID_UNIVERSE_SIZE",
                                          given=asked.universe, least=LEAST_UNIVERSE, most=MOST_UNIVERSE, message=why)
-        view = self.view(self.seal, moment)
+        view = self.view(moment)
         found = scan(view, self.config, asked.universe)
         return self._completed(asked, found, (), moment, asked.id)
 
-    def seals(self, offsets: Mapping[str, int]) -> Iterator[AnalysisSealed]:
-        """The state behind the last minute, part by part; `offsets` says what is in it."""
-        assert self.seal is not None
+    def seals(self, seal: MinuteSealed, offsets: Mapping[str, int]) -> Iterator[AnalysisSealed]:
+        """The state behind the last minute, which is this one, part by part; `offsets` says what is in it."""
         for part in self.technical.seal():
             yield AnalysisSealed.caused_by(
-                self.seal, source=f"{SOURCE}/technical", subject="analysis", minute=self.seal.minute, part=part.part, parts=part.parts,
+                seal, source=f"{SOURCE}/technical", subject="analysis", minute=seal.minute, part=part.part, parts=part.parts,
                 layout=part.layout, offsets=offsets, symbols=part.symbols, columns=part.columns, digest=part.digest)
 
     # -- what a scan looks at --------------------------------------------------------------------------------------------------------------------------
 
-    def view(self, cause: MinuteSealed | None, moment: datetime | None = None) -> View:
-        """The market at the END of the last minute."""
-        now = moment or (cause.minute if cause is not None else None)
-        assert now is not None
+    def view(self, now: datetime, cause: MinuteSealed | None = None) -> View:
+        """The market at the END of the last minute. With its seal, shapes that are complete with it are looked for; else those of the last minutes count."""
         symbols, order = self._alphabetical()
         days, last = self.technical.last("1d"), self.technical.last("1m")
         table = self.technical.table("1d")
@@ -144,24 +145,22 @@ class Room:
         columns: dict[str, Column] = {
             "price": price, "average_volume": average, "dollar_volume": price * average, "tradable": self.securities.column(symbols), **news,
             "sma_20": mean, "rsi_14": table["rsi_14"][order], "volume_ratio": table["volume_ratio"][order], "trend": price / mean - 1}
-        return View(now, day_of(now), symbols, columns, catalysts, lambda asked: self._shapes(cause, asked), self.news.down(), self.news.lacking())
+        return View(now, day_of(now), symbols, columns, catalysts, lambda asked: self._shapes(now, cause, asked), self.news.down(), self.news.lacking())
 
     def _alphabetical(self) -> tuple[tuple[str, ...], np.ndarray[tuple[int], np.dtype[np.intp]]]:
         order = np.argsort(np.array(self.technical.symbols, dtype=object), kind="stable")
         return tuple(self.technical.symbols[int(row)] for row in order), order
 
-    def _shapes(self, cause: MinuteSealed | None, symbols: Sequence[str]) -> Mapping[str, Sequence[PatternDetected]]:
+    def _shapes(self, now: datetime, cause: MinuteSealed | None, symbols: Sequence[str]) -> Mapping[str, Sequence[PatternDetected]]:
         """What is complete at this minute, and what was within the last ones and still holds, the best first."""
         found: dict[str, Sequence[PatternDetected]] = {}
-        if cause is None:
-            return found
         longest = timedelta(minutes=self.config.pattern.minutes)
         for symbol in symbols:
             one = self.technical.series(symbol, "1m")
             if not len(one):
                 continue
-            price, fresh = float(one.close[-1]), self._complete(cause, symbol)
-            known = {shape.id: shape for shape in (*self.shapes.get(symbol, ()), *fresh) if cause.minute - shape.time <= longest}
+            price, fresh = float(one.close[-1]), self._complete(cause, symbol) if cause is not None else ()
+            known = {shape.id: shape for shape in (*self.shapes.get(symbol, ()), *fresh) if now - shape.time <= longest}
             holding = [shape for shape in known.values() if shape.stop < price < shape.target]
             if holding:
                 found[symbol] = sorted(holding, key=lambda shape: (-shape.confidence, -shape.time.timestamp(), shape.timeframe, shape.pattern))

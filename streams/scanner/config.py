@@ -63,7 +63,7 @@ class Pattern(_Part):
 
     keep: Count = Field(10, description="symbols kept, those with the highest confidence")
     confidence: Share = Field(0.7, description="more than")
-    minutes: Annotated[int, Field(ge=0, le=60)] = Field(10, description="how long ago it may have been completed")
+    minutes: Annotated[int, Field(ge=0, le=390)] = Field(60, description="how long ago it may have been completed, if it still holds")
 
 
 class Weights(_Part):
