@@ -43,6 +43,10 @@ GOES_ON = frozenset((
     "valley", "river", "creek", "lake", "mountain", "records", "leisure", "music", "hotels", "resorts", "studios", "university", "foundation", "credit"))
 # The word behind a name that makes it the one who speaks of somebody else.
 SPEAKS = frozenset(("upgrades", "downgrades", "initiates", "reiterates", "maintains", "resumes", "assumes", "reinstates", "analyst", "analysts", "starts"))
+# Banks whose analysts speak of others: where a headline gives an opinion they are who says it, not whom it concerns.
+BROKERS = frozenset(("GS", "MS", "JPM", "BAC", "C", "WFC", "UBS", "BCS", "DB", "HSBC", "NMR", "RY", "BMO", "RJF", "SF", "JEF", "PIPR", "EVR", "OPY"))
+OPINION = re.compile(r"\b(?:PT|price target|target price|upgrad\w+|downgrad\w+|initiat\w+|reiterat\w+|maintain\w+|coverage|ratings?|overweight|underweight|"
+                     r"outperform\w*|analysts?|says|sees|believes|according to|conference)\b", re.IGNORECASE)
 # What headlines call companies that are listed under another name.
 ALIASES: Mapping[str, str] = {"google": "GOOGL", "facebook": "META", "j&j": "JNJ", "p&g": "PG", "amd": "AMD", "ibm": "IBM", "gm": "GM", "ge": "GE", "at&t": "T"}
 
@@ -104,11 +108,12 @@ def named(headline: str, known: Lexicon) -> list[str]:
     """The symbols of companies that a headline names, in its order; the longest name at a place holds."""
     said = WORD.findall(headline)
     words, at, found = [_word(it) for it in said], 0, list[str]()
+    speakers = BROKERS if OPINION.search(headline) else frozenset[str]()
     while at < len(words):
         for name, symbols in known.names.get(words[at], ()):
             end = at + len(name)
             if tuple(words[at:end]) == name and _written_as_name(said[at:end]) and not _goes_on(words, end):
-                found += symbols
+                found += [symbol for symbol in symbols if symbol not in speakers]
                 at = end
                 break
         else:
