@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from schemas import codec
-from schemas.cycle import ModeSet
 from schemas.envelope import Event
-from schemas.risk import AccountResumed, ApprovalRequested, LimitsSet, RiskParameters
+from schemas.risk import ApprovalRequested, LimitsSet, RiskParameters
 from schemas.topics import TRADING
 from schemas.trading import LeaseTaken
 from streams.log import EventLog, Record, TopicPartition
+from streams.risk.approvals import OVERTAKEN_BY, still
 
-TOLD_BY = {event.kind().encode() for event in (LimitsSet, ApprovalRequested, AccountResumed, ModeSet, LeaseTaken)}
+TOLD_BY = {event.kind().encode() for event in (*OVERTAKEN_BY, LeaseTaken)}
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -26,7 +26,7 @@ class Rules:
     version: int = 0                # 0: the account never had parameters
     parameters: RiskParameters = field(default_factory=RiskParameters)
     since: datetime = NEVER         # market time of the version
-    waiting: Mapping[str, ApprovalRequested] = field(default_factory=dict)      # by approval id, oldest first; lapsed ones too
+    waiting: Mapping[str, ApprovalRequested] = field(default_factory=dict)      # by approval id, oldest first; also those whose time is just over
     epoch: int = 0
     now: datetime = NEVER           # market time of the newest event
 
@@ -41,21 +41,14 @@ def evolve(rules: Rules, event: Event) -> Rules:
         return rules
     now = rules.now if isinstance(event, LeaseTaken) else event.time        # a lease is taken by the wall's clock, which a replayed market is years behind
     rules = replace(rules, epoch=event.epoch or 0, now=now)
+    rules = replace(rules, waiting=still(rules.waiting, event))
     match event:
         case LimitsSet():
-            return replace(rules, version=event.version, parameters=event.parameters, since=event.time, waiting=_without(rules, event.approval_id))
+            return replace(rules, version=event.version, parameters=event.parameters, since=event.time)
         case ApprovalRequested():
             return replace(rules, waiting={**rules.waiting, event.approval_id: event})
-        case AccountResumed():
-            return replace(rules, waiting=_without(rules, event.approval_id))
-        case ModeSet():
-            return replace(rules, waiting={name: asked for name, asked in rules.waiting.items() if asked.what != "mode"})
         case _:
             return rules
-
-
-def _without(rules: Rules, approval_id: str | None) -> Mapping[str, ApprovalRequested]:
-    return {name: asked for name, asked in rules.waiting.items() if name != approval_id}
 
 
 async def rules_of(log: EventLog, account: str) -> Rules:

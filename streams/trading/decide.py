@@ -82,6 +82,7 @@ def _after(draft: Draft) -> None:
         marks.value(draft)
         protection.settle(draft)        # a limit that was reached flattens at once
     alarms.settle(draft)
+    people.lapse(draft)
     for event in tuple(draft.events):
         if isinstance(event, PhaseEntered) and event.phase == "done":       # the last word of the answer, so that nothing is decided behind it
             state = seal.write(draft.state)

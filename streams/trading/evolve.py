@@ -46,6 +46,7 @@ from schemas.trading import (
     TimerFired,
     TimerSet,
 )
+from streams.risk.approvals import still
 from streams.risk.book import ClosedTrade, Facts
 from streams.trading.account import ZERO, Account, Day, Funds, Holding, Price, Timer, Waiting
 from streams.trading.order import Former, Happening, Order, move
@@ -62,6 +63,8 @@ CURRENT = (BARS.name, REFERENCE.name)       # admitted again for each decision: 
 
 def evolve(state: Account, event: Event) -> Account:
     """The account after the event. Raises ImpossibleMove, which halts the account."""
+    if state.approvals:
+        state = replace(state, approvals=still(state.approvals, event))
     meaning = MEANINGS.get(type(event))
     if meaning is not None:
         state = meaning(state, event)
@@ -327,23 +330,8 @@ def _limits(state: Account, event: LimitsSet) -> Account:
     """An account that turns to real money begins advisory, whatever it was allowed to do with play money."""
     if event.environment == "live" and state.environment != "live":
         state = replace(state, cycle=replace(state.cycle, mode="advisory"))
-    return replace(_answered_approval(state, event.approval_id), version=event.version, parameters=event.parameters, pace=event.pace,
+    return replace(state, version=event.version, parameters=event.parameters, pace=event.pace,
                    simulated_account=event.simulated_account, environment=event.environment)
-
-
-def _answered_approval(state: Account, approval_id: str | None) -> Account:
-    return replace(state, approvals={name: waiting for name, waiting in state.approvals.items() if name != approval_id})
-
-
-def _mode_set(state: Account, event: ModeSet) -> Account:
-    """Another mode that waits was asked for under the one that ended: it is not approved any more."""
-    approvals = {name: waiting for name, waiting in state.approvals.items() if waiting.what != "mode"}
-    return replace(state, cycle=cycle.evolve(state.cycle, event), approvals=approvals)
-
-
-def _without_resume(state: Account) -> Account:
-    """A resume that was asked for before the account was stopped (again) lifts nothing."""
-    return replace(state, approvals={name: waiting for name, waiting in state.approvals.items() if waiting.what != "resume"})
 
 
 def _asked_approval(state: Account, event: ApprovalRequested) -> Account:
@@ -375,10 +363,10 @@ MEANINGS: dict[type[Event], Callable[[Account, Any], Account]] = {
     AccountReconciled: _reconciled,
     AccountReady: lambda state, event: replace(state, ready=True),
     CommandRejected: lambda state, event: replace(state, cycle=cycle.evolve(state.cycle, event)),
-    AccountHalted: lambda state, event: replace(_without_resume(state), halted=event.code),
-    AccountResumed: lambda state, event: replace(_answered_approval(state, event.approval_id), halted="", emergency="",
+    AccountHalted: lambda state, event: replace(state, halted=event.code),
+    AccountResumed: lambda state, event: replace(state, halted="", emergency="",
                                                   flatten=state.flatten if state.flatten == END_OF_DAY else ""),
-    EmergencyStopped: lambda state, event: replace(_without_resume(state), emergency=event.reason or "asked for"),
+    EmergencyStopped: lambda state, event: replace(state, emergency=event.reason or "asked for"),
     PositionMarked: _marked,
     AccountValued: _valued,
     RiskAlerted: _alerted,
@@ -386,7 +374,6 @@ MEANINGS: dict[type[Event], Callable[[Account, Any], Account]] = {
     ApprovalRequested: _asked_approval,
     **dict.fromkeys(CYCLE_EVENTS, lambda state, event: replace(state, cycle=cycle.evolve(state.cycle, event))),
     PhaseEntered: _phase,
-    ModeSet: _mode_set,
     IntentSimulated: lambda state, event: replace(state, handovers={**state.handovers, event.intent_id: (event.request, event.time)}),
     **dict.fromkeys((BarClosed, BarLate, BarCorrected), lambda state, event: _priced(state, event)),
     DailyPublished: lambda state, event: _fact(state, event.subject, atr=event.atr, support=event.support, returns=event.returns),

@@ -15,8 +15,8 @@ from schemas.commands import (
     ResumeRequested,
     StopMoveRequested,
 )
-from schemas.cycle import ModeSet
-from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet, RiskParameters
+from schemas.cycle import CycleStarted, ModeSet
+from schemas.risk import AccountResumed, ApprovalLapsed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet, RiskParameters
 from schemas.trading import Admitted, CommandRejected, OrderReplacing
 from streams.risk import parameters
 from streams.risk.stops import tick_down
@@ -24,6 +24,7 @@ from streams.trading.account import PROTECTIVE
 from streams.trading.draft import Draft, client_order_id
 from streams.workflow import cycle
 
+GIVEN = (LimitsSet, AccountResumed, ModeSet, CycleStarted)      # what an approval leads to
 GOOD_FOR = timedelta(hours=8)       # an approval that is not given in this time is forgotten
 
 
@@ -134,13 +135,19 @@ def approve(draft: Draft, place: Admitted | None, given: ApprovalGiven) -> None:
     elif waiting.what == "resume":
         draft.tell(AccountResumed, approval_id=given.approval_id, was=dict(waiting.changes).get("was", ""), actor=given.actor)
         draft.alert("EMERGENCY_STOP", "cleared", f"resumed by {given.actor}")
+    elif waiting.what == "start":
+        for event in cycle.started(state.cycle, draft.about, given, draft.now, "approved"):
+            draft.say(event)
     else:
         draft.tell(ModeSet, command_id=given.id, mode=dict(waiting.changes)["mode"], previous=state.cycle.mode, actor=given.actor, reason="approved",
                    approval_id=given.approval_id)
 
 
 def control(draft: Draft, place: Admitted | None, asked: CycleControlRequested | ModeChangeRequested) -> None:
-    """Start, stop, pause, resume, or who acts on signals. That the system trades real money by itself waits for an approval on the host."""
+    """Start, stop, pause, resume, or who acts on signals. That the system trades real money by itself waits for an approval on the host, and so does a
+    start after a stop that halted or liquidated."""
+    if asked.id in draft.state.answered and asked.id not in draft.state.cycle.answered:
+        return                          # a redelivery: it was refused, or its approval asked for
     if isinstance(asked, ModeChangeRequested) and asked.mode == "simulation" and not draft.state.simulated_account:
         if asked.id not in draft.state.answered:
             reject(draft, place, *no_simulation(draft.state.name))
@@ -149,8 +156,23 @@ def control(draft: Draft, place: Admitted | None, asked: CycleControlRequested |
     if isinstance(answer, cycle.Refusal):
         reject(draft, place, answer.code, answer.message)
     elif isinstance(asked, ModeChangeRequested) and asked.mode == "autonomous" and draft.state.environment == "live":
-        if answer and asked.id not in draft.state.answered:
+        if answer:
             ask_approval(draft, "mode", (("mode", asked.mode),), f"mode {draft.state.cycle.mode} -> {asked.mode}: signals become orders on a live account")
+    elif answer and cycle.loosens(draft.state.cycle, asked):
+        ask_approval(draft, "start", (("was", draft.state.cycle.stopped),), f"the day is started again; it was stopped ({draft.state.cycle.stopped})")
     else:
         for event in answer:
             draft.say(event)
+
+
+def lapse(draft: Draft) -> None:
+    """Say which approvals wait no longer, though nobody gave them; runs after every decision."""
+    before, waiting = draft.before.approvals, draft.state.approvals
+    if not before and not waiting:
+        return
+    given = {getattr(event, "approval_id", None) for event in draft.events if isinstance(event, GIVEN)}
+    for name in sorted(before.keys() - waiting.keys() - given):
+        draft.tell(ApprovalLapsed, approval_id=name, reason="what came since took its place; ask again if you still want it")
+    for name, asked in sorted(waiting.items()):
+        if asked.expires < draft.now:
+            draft.tell(ApprovalLapsed, approval_id=name, reason=f"nobody approved it until {asked.expires:%Y-%m-%d %H:%M:%S} UTC")

@@ -15,14 +15,14 @@ from typing import Any
 
 from schemas.cycle import AccountSealed, SignalPassed
 from schemas.envelope import Event
-from schemas.risk import AccountValued, ApprovalRequested, LimitsSet, RiskAlerted
+from schemas.risk import AccountValued, ApprovalLapsed, ApprovalRequested, LimitsSet, RiskAlerted
 from schemas.trading import AccountHalted, Admitted, Form, OrderApproved, OrderDenied, OrderReplacing, OrderSubmitting, TimerSet
 from streams.risk.parameters import Pair, put
 from streams.trading.decide import Input
 from streams.trading.story import Turn, decisions
 
 # They state the parameters or what follows from them alone; under other parameters they differ and say nothing about what would have been done.
-SILENT = (LimitsSet, ApprovalRequested, AccountSealed, AccountValued)
+SILENT = (LimitsSet, ApprovalRequested, ApprovalLapsed, AccountSealed, AccountValued)
 ORDER, SENDING = "order ", "sending "       # questions about an order: may it be, and what leaves for the broker
 
 

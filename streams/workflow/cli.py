@@ -73,7 +73,8 @@ def cycle() -> None:
 @cycle.command()
 @common
 def start(**given: Any) -> None:
-    """Take part in the day again after a stop; phases that still make sense are taken up."""
+    """Take part in the day again after a stop; phases that still make sense are taken up. After a stop that halted or liquidated it waits until
+    `catalyst approve ID` is typed here; ID is told."""
     _ask(CycleControlRequested, given, action="start")
 
 

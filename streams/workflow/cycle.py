@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from schemas.commands import CycleControlRequested, ModeChangeRequested
+from schemas.commands import ApprovalGiven, CycleControlRequested, ModeChangeRequested
 from schemas.cycle import (
     CyclePaused,
     CyclePlanned,
@@ -240,8 +240,19 @@ def control(cycle: Cycle, about: Mapping[str, Any], asked: CycleControlRequested
         case "stop":
             return [CycleStopped.caused_by(asked, **given, how=asked.how)]
         case "start":
-            started = CycleStarted.caused_by(asked, **given)
-            return [started, *_taken_up(evolve(cycle, started), about, started, now)]
+            return started(cycle, about, asked, now, asked.reason)
+
+
+def loosens(cycle: Cycle, asked: CycleControlRequested | ModeChangeRequested) -> bool:
+    """Whether the command would undo a stop that was meant for good: one that halted or liquidated. What was paused, or ended gracefully, only goes on."""
+    return isinstance(asked, CycleControlRequested) and asked.action == "start" and SEVERITY[cycle.stopped] > SEVERITY["graceful"]
+
+
+def started(cycle: Cycle, about: Mapping[str, Any], by: CycleControlRequested | ApprovalGiven, now: datetime, reason: str) -> Sequence[Event]:
+    """The day goes on, asked for or approved, and takes up the phases that still make sense."""
+    begun = CycleStarted.caused_by(by, **about, command_id=by.id, actor=by.actor, reason=reason,
+                                   approval_id=by.approval_id if isinstance(by, ApprovalGiven) else None)
+    return [begun, *_taken_up(evolve(cycle, begun), about, begun, now)]
 
 
 def content(asked: CycleControlRequested | ModeChangeRequested) -> str:

@@ -16,12 +16,15 @@ from schemas.commands import (
     ScanRequested,
     StopMoveRequested,
 )
-from schemas.cycle import ModeSet, PhaseEntered
+from schemas.cycle import CycleStarted, ModeSet, PhaseEntered
 from schemas.envelope import Event, event_id
-from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet
+from schemas.risk import AccountResumed, ApprovalLapsed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet, RiskAlerted
 from schemas.trading import AccountHalted, CommandRejected, OrderCancelling, OrderDenied, OrderReplaceRefused, OrderReplacing
+from streams.risk.waiting import TOLD_BY, Rules, evolve
+from streams.trading.account import Account
+from streams.trading.evolve import evolve as fold
 
-from .conftest import Story, answered, asks, holding, kinds, only, request, shown, snapshot, submitted, wire, working
+from .conftest import Story, answered, asks, holding, kinds, minute, only, request, shown, snapshot, submitted, wire, working
 
 
 def change(story: Story, key: str = "l1", origin: str = "command", **values: object) -> list[Event]:
@@ -311,3 +314,121 @@ def test_words_of_people_are_cut_to_what_an_event_should_carry():
     asked = asks(CancelRequested, story, order_id=story.order.order_id, reason="x" * 9_000)
     assert len(only(story.hear(asked), OrderCancelling).reason) <= 200
     assert shown(story.order, "new")
+
+
+# -- the day is started again --------------------------------------------------------------------------------------------------------------------------
+
+
+def control(story: Story, action: str, key: str, how: str = "graceful") -> list[Event]:
+    return story.hear(asks(CycleControlRequested, story, key, action=action, how=how, reason="a test"))
+
+
+@pytest.mark.parametrize(("action", "how", "again"), [("pause", "graceful", "resume"), ("stop", "graceful", "start")])
+def test_what_was_paused_or_ended_gracefully_goes_on_by_command(action: str, how: str, again: str):
+    story = Story()
+    control(story, action, "k1", how)
+    assert not [event for event in control(story, again, "k2") if isinstance(event, ApprovalRequested)]
+    assert story.state.entries_closed() == ""
+
+
+@pytest.mark.parametrize("how", ["halt", "liquidate"])
+def test_a_start_after_a_stop_that_halted_or_liquidated_waits_for_the_host(how: str):
+    story = Story()
+    control(story, "stop", "k1", how)
+    asked = only(control(story, "start", "k2"), ApprovalRequested)
+    assert (asked.what, story.state.cycle.stopped) == ("start", how)
+    assert control(story, "start", "k2") == []                  # a redelivery waits once
+    told = only(approve(story, asked.approval_id), CycleStarted)
+    assert (told.approval_id, told.actor, story.state.cycle.stopped) == (asked.approval_id, "ann", "")
+    assert control(story, "start", "k2") == []
+    assert story.state.approvals == {}
+
+
+@pytest.mark.parametrize("why", ["emergency", "loss"])
+def test_a_start_never_lifts_an_emergency_stop_or_a_reached_limit(why: str):
+    story = Story()
+    if why == "emergency":
+        stop(story)
+    else:
+        reached(story)
+    closed = story.state.entries_closed()
+    control(story, "stop", "k1")
+    control(story, "start", "k2")
+    assert story.state.entries_closed() == closed != ""
+
+
+def reached(story: Story) -> None:
+    story.say(RiskAlerted, code="DAILY_LOSS", level="breach", number=story.state.numbers.get("alert", 0) + 1, actual=2000, limit=2000, subject_of="",
+              message="reached", action="flattened")
+
+
+# -- approvals that wait no longer ---------------------------------------------------------------------------------------------------------------------
+
+
+def lapsed(events: list[Event]) -> list[str]:
+    return [event.approval_id for event in events if isinstance(event, ApprovalLapsed)]
+
+
+def test_a_wish_that_is_asked_anew_takes_the_place_of_the_older_one():
+    story = Story()
+    first = only(change(story, max_positions=9), ApprovalRequested)
+    other = only(change(story, key="l2", orders_a_minute=99), ApprovalRequested)
+    events = change(story, key="l3", max_positions=8)
+    assert lapsed(events) == [first.approval_id]
+    assert set(story.state.approvals) == {other.approval_id, only(events, ApprovalRequested).approval_id}
+    only(approve(story, first.approval_id), ApprovalRefused)
+
+
+def test_a_limit_that_is_tightened_since_is_not_loosened_by_an_older_wish():
+    story = Story()
+    asked = only(change(story, max_positions=9), ApprovalRequested)
+    assert lapsed(change(story, key="l2", max_positions=3)) == [asked.approval_id]
+    only(approve(story, asked.approval_id), ApprovalRefused)
+    assert story.state.parameters.max_positions == 3
+
+
+@pytest.mark.parametrize("again", ["stop", "loss"])
+def test_an_account_that_is_stopped_again_forgets_what_was_to_lift_the_first_stop(again: str):
+    story = Story()
+    stop(story)
+    asked = only(resume(story), ApprovalRequested)
+    if again == "stop":
+        assert lapsed(stop(story, key="again!")) == [asked.approval_id]
+    else:
+        reached(story)
+    only(approve(story, asked.approval_id), ApprovalRefused)
+    assert story.state.emergency
+
+
+def test_an_approval_whose_time_is_over_is_told_once():
+    story = Story()
+    asked = only(change(story, max_positions=9), ApprovalRequested)
+    story.now = asked.expires + timedelta(seconds=1)
+    assert lapsed(story.hear(minute(story))) == [asked.approval_id]
+    assert story.state.approvals == {} and lapsed(story.hear(minute(story))) == []
+
+
+def test_what_a_person_is_shown_as_waiting_is_what_the_account_would_accept():
+    story = Story()
+    stop(story)
+    resume(story)
+    change(story, max_positions=9)
+    control(story, "stop", "k1", "halt")
+    control(story, "start", "k2")
+    change(story, key="l2", max_positions=8)
+    stop(story, key="again!")
+    resume(story, key="r2")
+    rules = Rules()
+    for event in (event for event in story.log if event.kind().encode() in TOLD_BY):
+        rules = evolve(rules, event)
+        assert set(rules.waiting) == set(story_after(story, event).approvals)
+    assert {asked.what for asked in rules.open().values()} == {"limits", "resume"}
+
+
+def story_after(story: Story, last: Event) -> Account:
+    state = story.beginning
+    for event in story.log:
+        state = fold(state, event)
+        if event is last:
+            break
+    return state
