@@ -52,6 +52,8 @@ class Speed(click.ParamType):
 @click.option("--feed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of SYMBOL_1m.csv.gz files; without it bars are generated.")
 @click.option("--daily", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder of daily bars from before the feed: CSV with symbol, date, open, high, low, close, volume. [default: FEED/daily, if there]")
+@click.option("--news", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Folder of *.jsonl(.gz) articles that the paper exchange tells as their time comes.")
 @click.option("--speed", type=Speed(), default="60", show_default=True, help="So many times real time, or max: minute by minute, as fast as it goes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the generator.")
 @click.option("--orders", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="With max: JSON lines of trades at given minutes.")
@@ -59,12 +61,12 @@ class Speed(click.ParamType):
 @click.option("--no-wait", is_flag=True, help="Return as soon as the supervisor runs.")
 @click.option("--timeout", type=float, default=PATIENCE, show_default=True, help="Seconds until everything must be ready.")
 @click.pass_context
-def up(context: click.Context, feed: Path | None, daily: Path | None, speed: float | None, seed: int, orders: Path | None, simulation: bool, no_wait: bool,
-       timeout: float) -> None:
+def up(context: click.Context, feed: Path | None, daily: Path | None, news: Path | None, speed: float | None, seed: int, orders: Path | None,
+       simulation: bool, no_wait: bool, timeout: float) -> None:
     """Start Kafka, PostgreSQL, the paper exchange and all roles, and leave them running."""
     home = settings.load().home
     plan = Plan(feed=str(feed.resolve()) if feed else None, seed=seed, speed=speed, orders=str(orders.resolve()) if orders else None, simulation=simulation,
-                daily=str(daily.resolve()) if daily else None)
+                daily=str(daily.resolve()) if daily else None, news=str(news.resolve()) if news else None)
     if orders and not plan.lockstep:
         raise click.UsageError("--orders needs --speed max: only then the minutes wait for them")
     try:

@@ -47,6 +47,7 @@ class Plan:
     speed: float | None = 60.0
     orders: str | None = None
     daily: str | None = None            # folder of daily bars from before the feed; None: its own folder `daily`, where it has one
+    news: str | None = None             # folder of articles that the paper exchange tells as their time comes
     simulation: bool = False            # a simulated account beside ours, on a paper exchange of its own (40 MB)
 
     @property
@@ -61,6 +62,7 @@ class Plan:
         source = f"bars of {self.feed}" if self.feed else f"generated bars, seed {self.seed}"
         pace = "full speed, minute by minute" if self.speed is None else f"{self.speed:g}x"
         source += f" with the days of {self.daily}" if self.daily else ""
+        source += f" with the news of {self.news}" if self.news else ""
         return f"{source}, {pace}" + (f", orders of {self.orders}" if self.orders else "") + (", with a simulated account" if self.simulation else "")
 
     def save(self, home: Path) -> None:
@@ -224,6 +226,7 @@ class Stack:
         key, secret = self._broker_keys()
         source: tuple[str, ...] = ("--bars", self.plan.feed) if self.plan.feed else ("--seed", str(self.plan.seed))
         source += ("--daily", self.plan.daily) if self.plan.daily else ()
+        source += ("--news", self.plan.news) if self.plan.news else ()
         where = self.home / "exchange" / journal
         return self._python(name, "deploy.exchange", "--port", str(self.ports[name]), "--journal", str(where), *source, *pace,
                             keeps=self.home / "exchange",

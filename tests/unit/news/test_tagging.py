@@ -23,7 +23,8 @@ def test_companies_named_in_a_headline_are_tagged(listed: Lexicon, headline: str
 @pytest.mark.parametrize("headline", [
     "Pineapple Sales Soar", "How To Bake An apple Pie With apple Sauce", "Apple Bank Opens A Branch", "Apple Records Releases Lost Tape",
     "Price Target Raised To $50", "Target Price Cut", "All Eyes On The Fed", "Delta Variant Spreads", "Ford A River", "JPMorgan Chase Downgrades A Stock",
-    "Meridian Wins Contract", "The S&P 500 ETF Trust Falls", "Air Lines Gain", "", "Apple Analyst Leaves", "UPDATE: JPMorgan Chase On The Sector: Overweight", "Coca Leaves And Cola Nuts",
+    "Meridian Wins Contract", "The S&P 500 ETF Trust Falls", "Air Lines Gain", "", "Apple Analyst Leaves",
+    "UPDATE: JPMorgan Chase On The Sector: Overweight", "Coca Leaves And Cola Nuts",
 ])
 def test_a_near_miss_is_not(listed: Lexicon, headline: str) -> None:
     assert named(headline, listed) == []
