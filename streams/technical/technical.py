@@ -97,14 +97,14 @@ class Technical:
         for some in (past, ~fresh & ~past):
             left_out += self._put(bars.take(some), rows[some], late)
             self._turn(minute)
-        new, at = bars.take(fresh), rows[fresh]
+        new, at = (bars, rows) if fresh.all() else (bars.take(fresh), rows[fresh])
         self._append(new, at, minute)
         self.minute = minute
-        touched = np.unique(np.append(at, np.array([row for row, _ in late], np.int64)))
+        touched = np.union1d(at, np.array([row for row, _ in late], np.int64)) if late else at
         renewed = self.daily.refresh()
         self._five(minute, late)
         self._compute("1m", touched)
-        self._compute("1d", np.union1d(touched, renewed))
+        self._compute("1d", np.union1d(touched, renewed) if renewed.size else touched)
         return Folded(len(new), len(bars) - len(new), tuple(left_out))
 
     # --- what may be asked -------------------------------------------------------------------------------------------------------------------------------

@@ -65,10 +65,11 @@ def compute(symbols: int, talib_sample: int = SAMPLE) -> dict[str, float]:
     theirs = talib_stream(room, talib_sample)
     ours = (4 * ordinary + boundary) / 5 / symbols * 1e6
     return {
-        "symbols": symbols, "minute_ms": ordinary * 1e3, "boundary_minute_ms": boundary * 1e3, "compute_us_per_bar": ours,
-            "talib_stream_us_per_bar": theirs, "times_faster": theirs / ours, "memory_mb": (psutil.Process().memory_info().rss - before) / 2**20,
-        "seal_s": sealed, "seal_parts": len(parts),
-        "seal_mb": sum(len(part.columns) for part in parts) / 1e6, "largest_part_mb": max(len(part.columns) for part in parts) / 1e6}
+        "symbols": symbols, "minute_ms": ordinary * 1e3, "boundary_minute_ms": boundary * 1e3,
+        "compute_us_per_bar": ours, "talib_stream_us_per_bar": theirs, "times_faster": theirs / ours,
+        "memory_mb": (psutil.Process().memory_info().rss - before) / 2**20,
+        "seal_s": sealed, "seal_parts": len(parts), "seal_mb": sum(len(part.columns) for part in parts) / 1e6,
+        "largest_part_mb": max(len(part.columns) for part in parts) / 1e6}
 
 
 def history(room: Technical, symbols: "list[str]") -> None:

@@ -64,17 +64,17 @@ def told(room: Technical, minutes: Iterable[Minute]) -> Technical:
     return room
 
 
-def history(room: Technical, minutes: Iterable[Minute], symbol: str, timeframe: str) -> "dict[str, np.ndarray]":
-    """What a symbol's indicators were behind each of its bars, beside the bars."""
-    rows, seen = [], []
+def history(room: Technical, minutes: Iterable[Minute], symbol: str) -> "dict[str, dict[str, np.ndarray]]":
+    """What a symbol's indicators were behind each of its bars, beside the bars, on 1m and 5m."""
+    seen: dict[str, list[list[float]]] = {"1m": [], "5m": []}
     for minute, some in minutes:
         room.fold(minute, some)
-        last = {name: column[room.row(symbol)] for name, column in room.last(timeframe).items()}
-        if not np.isnan(last["end"]) and (not seen or seen[-1][0] != last["end"]):
-            seen.append([last[name] for name in ("end", "open", "high", "low", "close", "volume")])
-            rows.append([column[room.row(symbol)] for column in room.table(timeframe).values()])
-    names = (*INDICATORS, "end", "open", "high", "low", "close", "volume")
-    return dict(zip(names, np.hstack([rows, seen]).T, strict=True))
+        for timeframe, rows in seen.items():
+            last = [column[room.row(symbol)] for column in room.last(timeframe).values()]
+            if not np.isnan(last[0]) and (not rows or rows[-1][0] != last[0]):
+                rows.append([*last, *(column[room.row(symbol)] for column in room.table(timeframe).values())])
+    names = ("end", "open", "high", "low", "close", "volume", *INDICATORS)
+    return {timeframe: dict(zip(names, np.array(rows).T.copy(), strict=True)) for timeframe, rows in seen.items()}
 
 
 def bits(room: Technical) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from streams.technical.technical import Technical
 from tests.unit.technical.conftest import OPEN, bars, bits, told, walk
 from tests.unit.technical.test_technical import days, split
 
-MINUTES = walk(130, days=2, symbols=("SPY", "AAPL", "AMC", "THIN", "ODD"))
+MINUTES = walk(90, days=2, symbols=("SPY", "AAPL", "AMC", "THIN", "ODD"))
 BEFORE = (days("SPY", 60, price="400"), days("AAPL", 260, price="150.25"), days("AMC", 12), split("AMC", 2))
 
 
@@ -28,7 +28,7 @@ def learnt() -> Technical:
     return room
 
 
-@pytest.mark.parametrize("at", [1, 133, 251])
+@pytest.mark.parametrize("at", [1, 93, 161])
 def test_a_start_from_a_checkpoint_is_a_start_from_the_first_bar(at):
     whole, restored = told(learnt(), MINUTES[:at]), learnt()
     restored.restore(whole.seal())
@@ -45,7 +45,7 @@ def test_prices_with_more_than_four_decimals_come_back_as_they_were():
 
 
 def test_parts_go_through_the_log_as_events_and_each_is_of_one_bar_partition():
-    whole, restored = told(learnt(), MINUTES[:140]), learnt()
+    whole, restored = told(learnt(), MINUTES[:100]), learnt()
     events = [AnalysisSealed.new(source="/test", subject="2022-03-15", time=moment(whole.minute), minute=datetime(2022, 3, 15, tzinfo=UTC),
                                  offsets={"catalyst.market.bars/0": 1}, part=part.part, parts=part.parts, layout=part.layout, symbols=part.symbols,
                                  columns=part.columns, digest=part.digest) for part in whole.seal()]

@@ -31,10 +31,8 @@ AGREEMENT = {
 
 @pytest.fixture(scope="module")
 def seen():
-    """AAPL's history on 1m, and on 5m; that five minutes are put together rightly is shown elsewhere, one bar in each is enough here."""
-    pair = ("SPY", "AAPL")
-    return {"1m": history(Technical(), walk(330, pair), "AAPL", "1m"),
-            "5m": history(Technical(), walk(330, pair, seed=2, first=OPEN + 5, step=5), "AAPL", "5m")}
+    """AAPL's history, one bar in each five minutes; how more than one are put together is shown elsewhere."""
+    return history(Technical(), walk(250, ("SPY", "AAPL"), first=OPEN + 5, step=5, missing=0.05), "AAPL")
 
 
 @pytest.mark.parametrize("timeframe", ["1m", "5m"])
