@@ -212,7 +212,7 @@ class News:
     async def _read(self, it: Watched, now: datetime, upto: datetime | None = None) -> None:
         """Read what is new of a source and publish it. Raises Unavailable, and then nothing of it counts."""
         newest = self._known.desk.newest.get(it.source.feed)
-        since = it.since or (max(newest, now - GAP) if newest is not None else now - FIRST_LOOK)
+        since = it.since or (min(max(newest, now - GAP), now) if newest is not None else now - FIRST_LOOK)
         if upto is None:
             since -= it.source.late
         raws = await it.source.latest(since)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, REFERENCE, TRADING
+from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, NEWS, REFERENCE, TRADING
 
 from .system import System, twice, write_feed
 
@@ -17,6 +17,11 @@ ORDERS = (
     {"at": "2026-03-02T14:50:00Z", "symbol": "AAPL", "side": "sell", "quantity": 4, "key": "second"},
     {"at": "2026-03-02T14:50:00Z", "symbol": "MSFT", "side": "sell", "quantity": 1, "key": "short"},
     {"at": "2026-03-02T15:00:00Z", "symbol": "MSFT", "side": "buy", "quantity": 3, "key": "third"},
+)
+ARTICLES = (
+    {"id": 1, "headline": "Apple raises guidance", "created_at": "2026-03-02T14:40:20Z", "symbols": ["AAPL"]},
+    {"id": 2, "headline": "Why Apple raises guidance", "created_at": "2026-03-02T14:52:00Z", "symbols": ["AAPL"]},
+    {"id": 1, "headline": "Apple raises guidance again", "created_at": "2026-03-02T14:40:20Z", "updated_at": "2026-03-02T15:00:10Z", "symbols": ["AAPL"]},
 )
 
 
@@ -33,13 +38,15 @@ async def test_the_same_feed_twice_tells_the_same_events(systems, tmp_path):
     spoil(tmp_path / "feed" / "AAPL_1m.csv.gz")
     orders = tmp_path / "orders.jsonl"
     orders.write_text("".join(json.dumps(order) + "\n" for order in ORDERS))
+    (tmp_path / "news").mkdir()
+    (tmp_path / "news" / "wire.jsonl").write_text("".join(json.dumps(article) + "\n" for article in ARTICLES))
     for system in systems:
-        said = system.run("up", "--feed", str(tmp_path / "feed"), "--speed", "max", "--orders", str(orders))
+        said = system.run("up", "--feed", str(tmp_path / "feed"), "--news", str(tmp_path / "news"), "--speed", "max", "--orders", str(orders))
         assert "AAPL_1m.csv.gz line 62" in said        # the duplicate, named
         assert "AAPL_1m.csv.gz line 63: close is empty" in said
         assert f"{rows:,} bars on the log, every row of the feed is accounted for" in said
     one, two = systems
-    for topic in (BARS, CLOCK, REFERENCE, COMMANDS, TRADING):
+    for topic in (BARS, CLOCK, NEWS, REFERENCE, COMMANDS, TRADING):
         told = await one.canonical(topic.name)
         assert told, topic.name
         assert told == await two.canonical(topic.name), topic.name
