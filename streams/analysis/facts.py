@@ -15,6 +15,7 @@ from schemas.envelope import Event
 from schemas.news import Article, CatalystDetected, SourceChanged
 from schemas.reference import SecurityChanged, SecurityListed, SymbolHalted, SymbolResumed
 from schemas.risk import PositionMarked
+from streams.news.catalysts import freshness
 from streams.scanner.view import Column
 
 KEPT = timedelta(hours=96)          # of news: a long weekend, and the widest window a scan may ask for
@@ -90,7 +91,7 @@ class News:
     def columns(self, symbols: Sequence[str], now: datetime, window: timedelta) -> tuple[dict[str, Column], Mapping[str, CatalystDetected]]:
         """news_age, strength and sentiment of each symbol, and its strongest catalyst within the window."""
         newest: dict[str, datetime] = {}
-        best: dict[str, CatalystDetected] = {}
+        best: dict[str, tuple[Worth, CatalystDetected]] = {}
         for said in self.articles.values():
             if said.at > now:
                 continue
@@ -98,22 +99,26 @@ class News:
                 newest[symbol] = max(said.at, newest.get(symbol, said.at))
             if now - said.at <= window:
                 for one in said.catalysts:
-                    if one.symbol not in best or _weight(one) > _weight(best[one.symbol]):
-                        best[one.symbol] = one
+                    worth = _worth(one, now)
+                    if one.symbol not in best or worth > best[one.symbol][0]:
+                        best[one.symbol] = worth, one
         place = {symbol: row for row, symbol in enumerate(symbols)}
         age, strength, sentiment = np.full(len(symbols), np.inf), np.full(len(symbols), np.nan), np.full(len(symbols), np.nan)
         for symbol, at in newest.items():
             if symbol in place:
                 age[place[symbol]] = (now - at).total_seconds() / 3600
-        for symbol, one in best.items():
+        for symbol, (worth, one) in best.items():
             if symbol in place:
-                strength[place[symbol]], sentiment[place[symbol]] = float(one.strength), float(one.sentiment)
-        return {"news_age": age, "strength": strength, "sentiment": sentiment}, best
+                strength[place[symbol]], sentiment[place[symbol]] = float(worth[0]), float(one.sentiment)
+        return {"news_age": age, "strength": strength, "sentiment": sentiment}, {symbol: one for symbol, (_, one) in best.items()}
 
 
-def _weight(one: CatalystDetected) -> tuple[Decimal, Decimal, datetime, str]:
-    """The stronger first, then the better sounding, then the newer; the id decides between equals."""
-    return one.strength, one.sentiment, one.updated, str(one.id)
+Worth = tuple[Decimal, Decimal, datetime, str]
+
+
+def _worth(one: CatalystDetected, now: datetime) -> Worth:
+    """The stronger first by what is left of its strength, then the better sounding, then the newer; the id decides between equals."""
+    return one.strength * freshness(one.catalyst, now - one.updated), one.sentiment, one.updated, str(one.id)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from datetime import timedelta
 from schemas.analysis import Figure
 from streams.scanner.strategy import Entry, Setup, Strategy
 
-REWARD = 1.5            # target to stop, as multiples of the way from price to stop, at least
+REWARD = 1.0            # target to stop, as multiples of the way from price to stop, at least: half way to the target it is less, and too late
 RISK = 3.0              # way to the stop, in multiples of the 5-minute ATR, at most
 FRESH = timedelta(minutes=3)    # since the pattern was completed, at most
 LASTS = timedelta(minutes=5)    # how long the signal is good

@@ -70,8 +70,9 @@ def _without_news(view: View, config: ScannerConfig) -> tuple[str, ...]:
 
 
 def _prepare(run: _Run, stage: Stage) -> None:
-    """Columns that exist only from this stage on, for those who came so far: shapes, and the score."""
-    if stage.name == "pattern":
+    """Columns that exist only from this stage on, for those who came so far: shapes, and the score. Shapes are looked for as soon as there is a reason to
+    rise: a breakout is told at one minute only, and volume may be late for it."""
+    if stage.name == "technical":
         run.patterns = run.view.patterns([run.view.symbols[row] for row in run.alive])
         best = {row: found[0] for row in run.alive if (found := run.patterns.get(run.view.symbols[row]))}
         run.columns["confidence"] = _sparse(run, {row: one.confidence for row, one in best.items()}, 0.0)

@@ -19,7 +19,7 @@ COLUMNS: Mapping[str, str] = {
     "dollar_volume": "price times average_volume, USD a day",
     "tradable": "1 where the broker takes orders in it and it is not halted, else 0",
     "news_age": "hours since its last news; infinite where there was none",
-    "strength": "of its strongest catalyst within the news window, 0..1",
+    "strength": "what is left, by its half-life, of the strength of its strongest catalyst within the news window, 0..1",
     "sentiment": "of that catalyst, -1..1",
     "sma_20": "mean of the last 20 daily closes, today's so far included, USD",
     "rsi_14": "of daily closes, today's so far included, 0..100",

@@ -33,7 +33,7 @@ def test_it_names_the_pattern_and_the_news_behind_it():
 
 @pytest.mark.parametrize("spoiled", [
     {"shape": pattern("XYZ", minutes=4)},                   # stale
-    {"shape": pattern("XYZ", target=51.4)},                 # too little to win
+    {"shape": pattern("XYZ", target=50.9)},                 # too little to win
     {"shape": pattern("XYZ", stop=48.1, target=60.0)},      # too much to lose for its range
     {"price": 53.5}, {"price": 48.9},                       # past its target, through its stop
     {"atr_14 5m": None},                                    # its range is not known
