@@ -34,6 +34,7 @@ async def test_each_morning_s_reference_data_is_on_the_log_before_the_session_op
     await market.run(2)
     await market.kill(role)                 # the next one finds this morning's data on the log
     await market.role()
+    await market.until_health("ready")
     await market.run(1)
     first = await market.events(REFERENCE.name)
     kinds = Counter((event.type.removesuffix(".v1"), event.subject) for event in first)
