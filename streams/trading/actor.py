@@ -157,7 +157,7 @@ class Actor:
                 case Connected():
                     self.effects.snapshot("reconnect")
                 case Settled():
-                    self._unwritten -= 1
+                    pass
         self._arrived.extendleft(reversed(heard))       # the broker's news first: a minute that waits for them is admitted behind them
         if not self.effects.snapshots and self._patience_is_over():
             self.effects.snapshot("start")

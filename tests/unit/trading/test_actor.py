@@ -12,10 +12,12 @@ import pytest
 
 from schemas import codec
 from schemas.commands import TradeRequested
+from schemas.cycle import PhaseEntered
 from schemas.envelope import Event
+from schemas.market import MinuteSealed, SessionClosed
 from schemas.risk import Environment, RiskParameters
 from schemas.settings import load
-from schemas.topics import BARS, BROKER, TRADING
+from schemas.topics import BARS, BROKER, CLOCK, TRADING
 from schemas.trading import Admitted, OrderCancelling, OrderDenied, OrderReplacing, OrderSubmitting
 from streams.lease import Lease
 from streams.log import Message, TopicPartition
@@ -25,7 +27,7 @@ from streams.role import Role
 from streams.trading.account import Account
 from streams.trading.actor import Actor
 from streams.trading.broker import Answer, Broker, Listing
-from streams.trading.clock import MarketClock
+from streams.trading.clock import MarketClock, Pace
 from streams.trading.inbox import Arrival, Latest
 from streams.trading.story import by_the_shell, turns_of
 from streams.workflow.cycle import Cycle
@@ -102,7 +104,7 @@ class Running:
         self.now = NOON
         self.offset = 0
 
-    async def start(self, state: Account | None = None, environment: Environment = "exchange") -> Actor:
+    async def start(self, state: Account | None = None, environment: Environment = "exchange", pace: Pace = "wall") -> Actor:
         self.lease = await Lease.acquire(self.log, TRADING.name, "paper", holder="test", database_url=None, clock=lambda: NOON)
         role = Role("trading", load({}))
         self.latest = Latest()
@@ -111,8 +113,10 @@ class Running:
         def writer(topic: str, chain: Chain) -> StreamWriter:
             return StreamWriter(role, self.log, topic, "paper", self.lease, chain, lambda: NOON)
 
+        self.clock = MarketClock(pace, wall=lambda: self.now)
+        self.clock.seal(NOON)
         state = replace(state or Account("paper"), epoch=self.lease.epoch)
-        self.actor = Actor(role, self.log, state, self.broker, MarketClock("wall", wall=lambda: self.now), self.latest, writer(TRADING.name, self.lease.chain),
+        self.actor = Actor(role, self.log, state, self.broker, self.clock, self.latest, writer(TRADING.name, self.lease.chain),
                            writer(BROKER.name, Chain(leased=False).under(self.lease.epoch)), RiskParameters(), environment=environment)
         return self.actor
 
@@ -120,6 +124,16 @@ class Running:
         await self.log.append(BARS.name, [Message(symbol, codec.encode(bar(symbol, "100", NOON)))])
         (record,) = await self.log.last(BARS.name, self.log.partition_of(BARS.name, symbol))
         self.latest.note(record)
+
+    async def minute(self, ended: datetime) -> None:
+        sealed = MinuteSealed.new(source="/feed", subject="feed", time=ended, minute=ended, bars=0, reason="lockstep", partitions=())
+        await self.actor.offer(Arrival(Admitted(topic=CLOCK.name, partition=0, offset=self.offset, id=sealed.id), sealed))
+        self.offset += 1
+
+    async def closed(self, at: datetime) -> None:
+        ended = SessionClosed.new(source="/feed", subject="feed", time=at, session=at.date(), minutes=390, bars=0)
+        await self.actor.offer(Arrival(Admitted(topic=CLOCK.name, partition=0, offset=self.offset, id=ended.id), ended))
+        self.offset += 1
 
     async def ask(self, wish: TradeRequested) -> None:
         await self.actor.offer(Arrival(Admitted(topic="catalyst.commands", partition=0, offset=self.offset, id=wish.id), wish))
@@ -142,9 +156,9 @@ async def running() -> AsyncIterator[Running]:
 
 
 @asynccontextmanager
-async def started(state: Account | None = None, environment: Environment = "exchange") -> AsyncIterator[Running]:
+async def started(state: Account | None = None, environment: Environment = "exchange", pace: Pace = "wall") -> AsyncIterator[Running]:
     running = Running(MemoryLog(clock=lambda: NOON), Desk())
-    work = asyncio.create_task((await running.start(state, environment)).run())
+    work = asyncio.create_task((await running.start(state, environment, pace)).run())
     await running.until("account.ready")
     await running.until("phase.entered")
     for symbol in ("AAPL", "MSFT"):
@@ -182,6 +196,17 @@ async def test_entries_are_denied_and_sales_pass_while_what_is_known_of_symbols_
     running.latest.complete = True
     await running.ask(request(symbol="MSFT", key="again"))
     await running.until("order.approved", 3)
+
+
+async def test_in_lockstep_a_session_s_end_has_every_timer_before_it_served_one_after_the_other():
+    async with started(pace="lockstep") as running:
+        await running.minute(NOON + timedelta(minutes=1))
+        await running.minute(NOON + timedelta(minutes=2))
+        await running.until("timer.fired")
+        await running.closed(NOON.replace(hour=21))
+        story = await running.until("day.reported")
+        assert [event.phase for event in story if isinstance(event, PhaseEntered)][-3:] == ["flattening", "reconciling", "reporting"]
+        await running.until("account.sealed")
 
 
 async def test_an_order_whose_turn_comes_too_late_expires_and_is_never_sent(running: Running):
