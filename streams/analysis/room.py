@@ -189,7 +189,7 @@ class Room:
         for candidate in found.candidates:
             row = place[candidate.symbol]
             average = float(view.columns["average_volume"][row])
-            values = {"average_volume": None if np.isnan(average) else average, "atr_14 5m": self.technical.values(candidate.symbol, "5m")["atr_14"]}
+            values = {"average_volume": None if np.isnan(average) else average, "atr_14 1d": self.technical.values(candidate.symbol, "1d")["atr_14"]}
             setups.append(Setup(candidate, view.catalysts.get(candidate.symbol), shapes.get(candidate.pattern_id) if candidate.pattern_id else None,
                                 float(view.columns["price"][row]), seal.minute, values))
         return signals(setups, self.signalled)

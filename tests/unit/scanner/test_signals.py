@@ -14,7 +14,7 @@ from tests.unit.scanner.conftest import MINUTE, catalyst, pattern
 
 def setup(symbol="XYZ", price=50.0, shape=None, **values):
     candidate = Candidate(symbol=symbol, rank=1, score=0.7, figures={}, catalyst_id=None, pattern_id=None)
-    return Setup(candidate, catalyst(symbol), shape or pattern(symbol), price, MINUTE, {"average_volume": 3_900_000.0, "atr_14 5m": 0.6, **values})
+    return Setup(candidate, catalyst(symbol), shape or pattern(symbol), price, MINUTE, {"average_volume": 3_900_000.0, "atr_14 1d": 2.0, **values})
 
 
 def test_a_fresh_breakout_becomes_a_signal_with_the_patterns_stop_and_target():
@@ -34,9 +34,10 @@ def test_it_names_the_pattern_and_the_news_behind_it():
 @pytest.mark.parametrize("spoiled", [
     {"shape": pattern("XYZ", minutes=4)},                   # stale
     {"shape": pattern("XYZ", target=50.9)},                 # too little to win
-    {"shape": pattern("XYZ", stop=48.1, target=60.0)},      # too much to lose for its range
+    {"shape": pattern("XYZ", stop=48.4, target=60.0)},      # too much to lose for its range
+    {"shape": pattern("XYZ", stop=49.95, target=60.0)},     # nothing to lose but the spread
     {"price": 53.5}, {"price": 48.9},                       # past its target, through its stop
-    {"atr_14 5m": None},                                    # its range is not known
+    {"atr_14 1d": None},                                    # its range is not known
 ], ids=str)
 def test_what_is_stale_poor_or_unknown_is_no_signal(spoiled):
     assert signals([setup(**spoiled)], {}) == []
