@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from deploy.embedded.kafka import EmbeddedKafka
 from deploy.exchange.sessions import session_on
@@ -51,7 +52,7 @@ def write_market(folder: Path, symbols: int) -> None:
 
 
 async def measure(symbols: int) -> dict[str, Any]:
-    """The figures, by name; seconds of the wall, bytes as they were appended."""
+    """The figures, by name; seconds of the wall and of the processor, megabytes as they were appended."""
     found: dict[str, Any] = {"symbols": symbols, "days": DAYS}
     with tempfile.TemporaryDirectory() as home:
         write_market(Path(home) / "feed", symbols)
@@ -68,7 +69,7 @@ async def measure(symbols: int) -> dict[str, Any]:
             await apply(kafka.bootstrap)
             log = KafkaLog(kafka.bootstrap, client_id="bench")
             await log.start()
-            await _mornings(found, url, log, home)
+            await _mornings(found, url, log, home, exchange.pid)
             await log.stop()
         finally:
             exchange.kill()
@@ -79,7 +80,12 @@ async def measure(symbols: int) -> dict[str, Any]:
     return found
 
 
-async def _mornings(found: dict[str, Any], url: str, log: KafkaLog, home: str) -> None:
+def _processor(pid: int) -> float:
+    used = psutil.Process(pid).cpu_times()
+    return float(used.user + used.system)
+
+
+async def _mornings(found: dict[str, Any], url: str, log: KafkaLog, home: str, exchange: int) -> None:
     role = Role("market", load({"CATALYST_HOME": home, "CATALYST_BROKER_URL": url, "CATALYST_DATA_URL": url, "CATALYST_SIM_URL": url,
                                 "CATALYST_LOG_LEVEL": "ERROR"}))
     first = datetime(2022, 3, 14, 12, tzinfo=UTC)
@@ -106,9 +112,10 @@ async def _mornings(found: dict[str, Any], url: str, log: KafkaLog, home: str) -
         for name, step, who in (("first", 1, keeper), ("again", 0, keeper), ("next", 1, keeper), ("from_the_log", 0, new()[0])):
             if step:
                 after = (await control.post("/_sim/advance", json={"after": after})).raise_for_status().json()["minute"]
-            before, requests, begun = await _size(log), 0, time.monotonic()
+            before, requests, begun, ours, theirs = await _size(log), 0, time.monotonic(), time.process_time(), _processor(exchange)
             events = await who.refresh(first + timedelta(days=1 if name in ("next", "from_the_log") else 0))
-            found[name] = {"seconds": round(time.monotonic() - begun, 1), "events": events, "requests": requests,
+            found[name] = {"seconds": round(time.monotonic() - begun, 1), "cpu_s": round(time.process_time() - ours, 1),
+                           "exchange_cpu_s": round(_processor(exchange) - theirs, 1), "events": events, "requests": requests,
                            "mb": round((await _size(log) - before) / 1e6, 1)}
 
 
