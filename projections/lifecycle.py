@@ -6,21 +6,11 @@ The account's own order table decides; a test walks that table and holds this on
 from collections.abc import Mapping
 
 from schemas.envelope import Event
+from schemas.orders import HAPPENINGS
 from schemas.trading import (
     FillRecorded,
-    OrderAccepted,
-    OrderCancelled,
-    OrderCancelling,
-    OrderCancelRefused,
-    OrderExpired,
-    OrderRejected,
     OrderReplaced,
-    OrderReplaceRefused,
-    OrderReplacing,
     OrderStatusChanged,
-    OrderSubmitting,
-    OrderUnknown,
-    OrderWithdrawn,
 )
 
 OPEN_STATES = ("approved", "submitting", "unknown", "working", "held", "suspended", "done_for_day", "cancelling", "replacing")
@@ -33,11 +23,6 @@ LEADS_TO: Mapping[str, str] = {
 # The states that a happening does not change: news after the end, and a part filled while the rest is being cancelled or replaced.
 KEEPS: Mapping[str, frozenset[str]] = {
     "accepted": frozenset({"filled"}), "cancel_refused": ENDED, "replace_refused": ENDED, "partly_filled": ENDED | {"cancelling", "replacing"},
-}
-HAPPENINGS: Mapping[type[Event], str] = {
-    OrderSubmitting: "submitting", OrderAccepted: "accepted", OrderRejected: "rejected", OrderUnknown: "unknown", OrderWithdrawn: "withdrawn",
-    OrderCancelling: "cancelling", OrderCancelRefused: "cancel_refused", OrderReplacing: "replacing", OrderReplaceRefused: "replace_refused",
-    OrderCancelled: "cancelled", OrderExpired: "expired",
 }
 ORDER_EVENTS: tuple[type[Event], ...] = (*HAPPENINGS, FillRecorded, OrderStatusChanged, OrderReplaced)
 

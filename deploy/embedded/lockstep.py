@@ -10,11 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from uuid import UUID
 
+from deploy.embedded.analysed import Analysed
+from schemas.analysis import SignalRaised
 from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed, CalendarRead
 from schemas.cycle import IntentSimulated, PhaseEntered
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed
-from schemas.topics import BROKER, CLOCK, COMMANDS, SIGNALS
+from schemas.orders import URGENT
+from schemas.topics import BROKER, CLOCK, COMMANDS, SCANS, SIGNALS
 from schemas.trading import (
     AccountReconciled,
     FillRecorded,
@@ -35,13 +38,16 @@ from schemas.trading import (
     TimerSet,
 )
 
-# Timers that are over within seconds of real time, because the broker is asked; the others wait for the market.
-URGENT = frozenset({"absence", "recancel", "resend", "protect", "orphan"})
 KINDS = {CLOCK.name: "the seal", COMMANDS.name: "a command", BROKER.name: "a broker message", SIGNALS.name: "a signal"}
 BEGINS = (OrderApproved, OrderSubmitting, OrderCancelling, OrderReplacing)
 ANSWERS = (OrderAccepted, OrderReplaced, OrderCancelRefused, OrderReplaceRefused)
 ENDS = (OrderRejected, OrderCancelled, OrderExpired, OrderWithdrawn)
 SHARED = (CLOCK.name, SIGNALS.name)         # every account admits what stands there
+
+
+def _compares(timer: TimerSet | TimerFired) -> bool:
+    """Whether it is the minute's own look at the broker's lists: one about a single symbol or order is not set anew behind each."""
+    return timer.purpose == "reconcile" and not timer.about
 
 
 class Progress:
@@ -74,9 +80,9 @@ class Progress:
                 return                                      # of a writer that had lost its lease
             self._epochs[topic] = event.epoch
         place = topic, partition
-        if topic in (COMMANDS.name, BROKER.name, SIGNALS.name):     # the undecodable ones are admitted too: they are rejected
+        if topic in (COMMANDS.name, BROKER.name) or isinstance(event, SignalRaised):        # the undecodable ones are admitted too: they are rejected
             self._reached[place] = offset
-        if event is not None and topic in (COMMANDS.name, SIGNALS.name):
+        if event is not None and (topic == COMMANDS.name or isinstance(event, SignalRaised)):
             self.commands.add(event.id)
         match event:
             case MinuteSealed():
@@ -98,11 +104,11 @@ class Progress:
                     where = admitted.topic, admitted.partition
                     self._admitted[where] = max(admitted.offset, self._admitted.get(where, -1))
             case TimerSet():
-                self._comparing &= event.purpose != "reconcile"     # set anew behind each comparison; on this very stream, so that the order is sure
+                self._comparing &= not _compares(event)             # set anew behind each comparison; on this very stream, so that the order is sure
                 self._timers[event.timer_id] = event.due, event.purpose, event.order_id
             case TimerFired():
                 self._timers.pop(event.timer_id, None)
-                self._comparing |= event.purpose == "reconcile"
+                self._comparing |= _compares(event)
             case PhaseEntered(phase="reconciling"):
                 self._comparing = True
             case PhaseEntered(phase="done"):
@@ -156,8 +162,10 @@ class Progress:
 class Together:
     """The same for every account of a run."""
 
-    def __init__(self, accounts: Iterable[str]) -> None:
+    def __init__(self, accounts: Iterable[str], analysed: Analysed | None = None) -> None:
+        """`analysed`: where the analysis runs too, its minute is waited for."""
         self.of: Mapping[str, Progress] = {account: Progress() for account in accounts}
+        self._analysed = analysed
 
     @property
     def feed(self) -> Progress:
@@ -169,13 +177,17 @@ class Together:
         return set().union(*(progress.commands for progress in self.of.values()))
 
     def see(self, topic: str, key: str, partition: int, offset: int, appended: datetime, event: Event | None) -> None:
-        """The next record of the feed's clock, or of an account's; others are left out."""
+        """The next record of the feed's clock, of the analysis, or of an account's; others are left out."""
+        if self._analysed is not None and topic in (SCANS.name, SIGNALS.name, COMMANDS.name):
+            self._analysed.see(event)
         for account, progress in self.of.items():
             if topic in SHARED or key == account:
                 progress.see(topic, partition, offset, appended, event)
 
     def missing(self, minute: datetime) -> str:
         """What the minute with this END still waits for; "" when nothing."""
+        if self._analysed is not None and (what := self._analysed.missing(minute)):
+            return what
         for account, progress in self.of.items():
             if what := progress.missing(minute):
                 return what if len(self.of) == 1 else f"{account}: {what}"

@@ -15,7 +15,8 @@ from schemas.trading import LeaseTaken
 from streams.log import EventLog, Record, TopicPartition
 from streams.risk.approvals import OVERTAKEN_BY, still
 
-TOLD_BY = {event.kind().encode() for event in (*OVERTAKEN_BY, LeaseTaken)}
+TELLING: tuple[type[Event], ...] = (*OVERTAKEN_BY, LeaseTaken)
+TOLD_BY = {event.kind().encode() for event in TELLING}
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 

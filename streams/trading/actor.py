@@ -19,6 +19,7 @@ from schemas.commands import EmergencyStopRequested, StopMoveRequested, TradeReq
 from schemas.cycle import ModeSet
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed
+from schemas.orders import URGENT
 from schemas.risk import Environment, LimitsSet, RiskParameters
 from schemas.topics import BROKER, COMMANDS, SIGNALS
 from schemas.trading import Admitted, InputsAdmitted, TimerFired
@@ -40,8 +41,6 @@ WAITING = 10_000                    # log records that may wait in the mailbox
 PATIENCE = 5.0                      # seconds that requests wait for reconciliation at start, and it for the stream; then entries are denied
 REPORT = 2.0                        # seconds between two looks at our own health
 AFTERWARDS = timedelta(minutes=5)   # a simulated day goes on so long behind its close, for reconciliation, report and seal
-# Timers that a simulation in lockstep does not leave to the market's next minute: they wait for the broker, which answers in real time.
-URGENT = frozenset({"absence", "recancel", "resend", "protect", "orphan"})
 T = TypeVar("T")
 
 

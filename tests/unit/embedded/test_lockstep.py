@@ -13,7 +13,7 @@ from schemas.cycle import PhaseEntered
 from schemas.envelope import Event
 from schemas.market import MinuteSealed
 from schemas.topics import BROKER, CLOCK, COMMANDS, TRADING
-from schemas.trading import Admitted, InputsAdmitted, OrderAccepted, OrderSubmitting
+from schemas.trading import Admitted, InputsAdmitted, OrderAccepted, OrderSubmitting, TimerFired, TimerSet
 
 M1 = datetime(2019, 2, 11, 14, 31, tzinfo=UTC)
 M2 = M1 + timedelta(minutes=1)
@@ -83,6 +83,17 @@ def test_a_minute_waits_for_the_brokers_answer_to_every_order():
     log.submitted()
     assert "1 order(s) without an answer" in log.progress.missing(M1)
     log.add(TRADING.name, OrderAccepted, order_id=ORDER, client_order_id="c", broker_order_id="b", broker_status="new")
+    assert log.progress.missing(M1) == ""
+
+
+def test_a_minute_waits_for_its_own_look_at_the_brokers_lists_and_for_none_about_a_single_symbol():
+    log, timer = settled(), {"purpose": "reconcile", "order_id": None, "due": M2}
+    log.add(TRADING.name, TimerFired, timer_id="reconcile/AAPL/1", about="AAPL", **timer)
+    assert log.progress.missing(M1) == ""
+    log.add(TRADING.name, TimerFired, timer_id="reconcile//1", **timer)
+    log.add(TRADING.name, TimerSet, timer_id="reconcile/AAPL/2", about="AAPL", **timer)
+    assert "lists" in log.progress.missing(M1)
+    log.add(TRADING.name, TimerSet, timer_id="reconcile//2", **timer)
     assert log.progress.missing(M1) == ""
 
 
