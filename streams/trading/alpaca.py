@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -28,7 +27,7 @@ from streams.trading.refusals import READS, Reply, Request, sort
 API = "trading"
 PAUSES = (0.2, 0.8)                 # seconds before a read that failed is tried again
 RECENT = timedelta(days=7)          # before the newest order: older ones are listed only while they are open
-PAGE, FILLS = 500, 100              # rows in one page, the most the broker gives
+PAGE = 500                          # rows in one page, the most the broker gives
 MOST = 700_000                      # characters of orders in one listing: it has to fit one record of the log. What is not shown is looked up one by one
 UNSENT = Answer("unsent", None, "", cause="too old when its turn came")
 
@@ -45,8 +44,7 @@ class AlpacaBroker(Broker):
         self._limits = HardLimits(settings.max_order_value, settings.max_orders_a_minute)
         self._budget, self._circuit = Budget(), Circuit(API, self._now)
 
-    async def submit(self, order: OrderSubmitting, value: Decimal | None = None) -> Answer:
-        """`value` is not used any more: the order says what it is worth."""
+    async def submit(self, order: OrderSubmitting) -> Answer:
         now = self._now()
         entry = order.part == "entry"
         if over := self._limits.refuses(order, now):
@@ -126,25 +124,6 @@ class AlpacaBroker(Broker):
     async def calendar(self, start: date, end: date) -> str:
         return (await self._page("calendar", "/calendar", start=start.isoformat(), end=end.isoformat()))[0]
 
-    async def fills(self, after: datetime) -> str:
-        found: list[Any] = []
-        query: dict[str, Any] = {"after": after.isoformat(), "direction": "asc", "page_size": FILLS}
-        while True:
-            text, rows = await self._page("fills", "/account/activities/FILL", **query)
-            if not found and len(rows) < FILLS:
-                return text
-            found += rows
-            if len(rows) < FILLS:
-                return json.dumps(found, separators=(",", ":"))
-            query["page_token"] = rows[-1]["id"]
-
-    async def verify(self) -> None:
-        """Whether this is the account that is meant. Raises guard.WrongBroker; BrokerUnavailable when it cannot be asked."""
-        reply = await self._read("account", "/account")
-        if reply.status in (401, 403):
-            raise guard.WrongBroker(f"{self._place} refuses the key (HTTP {reply.status}): check CATALYST_BROKER_KEY and CATALYST_BROKER_SECRET")
-        guard.verify(self._settings, self._good("account", reply))
-
     # the stream
 
     async def stream(self, heard: Callable[[str], None], connected: Callable[[], None], lost: Callable[[str], None]) -> None:
@@ -204,13 +183,14 @@ class AlpacaBroker(Broker):
             rows = json.loads(text)
         except ValueError:
             rows = None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) and ("id" in row or what not in ("orders", "fills")) for row in rows):
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and ("id" in row or what != "orders") for row in rows):
             raise BrokerUnavailable(f"{self._place} gave no list of {what}: {text[:200]}")
         return text, rows
 
     def _good(self, what: str, reply: Reply) -> str:
         if reply.status != 200 or not reply.text:
-            raise BrokerUnavailable(f"{self._place} did not give its {what}: {reply.cause or f'HTTP {reply.status}'} {reply.text[:200]}".strip())
+            key = "; it refuses the key: check CATALYST_BROKER_KEY and CATALYST_BROKER_SECRET" if reply.status in (401, 403) else ""
+            raise BrokerUnavailable(f"{self._place} did not give its {what}: {reply.cause or f'HTTP {reply.status}'} {reply.text[:200]}".strip() + key)
         return reply.text
 
     @property

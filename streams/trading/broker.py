@@ -6,7 +6,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
 
 from schemas.trading import OrderCancelling, OrderReplacing, OrderSubmitting
@@ -79,10 +79,6 @@ class Broker(ABC):
     @abstractmethod
     async def calendar(self, start: date, end: date) -> str:
         """The sessions of these New York days, both included, as the broker's own JSON rows. Raises BrokerUnavailable."""
-
-    @abstractmethod
-    async def fills(self, after: datetime) -> str:
-        """Every FILL activity behind a moment, oldest first, as the broker's own JSON rows. Raises BrokerUnavailable."""
 
     @abstractmethod
     async def stream(self, heard: Callable[[str], None], connected: Callable[[], None], lost: Callable[[str], None]) -> None:

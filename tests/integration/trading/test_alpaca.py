@@ -167,7 +167,7 @@ async def test_no_outcome_and_no_complaint_holds_a_secret(caplog: pytest.LogCapt
 
     async with odd(angry) as (_, broker):
         said = [str(await broker.submit(order())), str(await broker.lookup("c-1"))]
-        for ask in (broker.listing, broker.verify):
+        for ask in (broker.listing, broker.account):
             with pytest.raises(BrokerUnavailable) as away:
                 await ask()
             said.append(str(away.value))
@@ -239,19 +239,19 @@ async def test_a_list_of_odd_rows_is_handed_on_or_refused_and_breaks_nothing(row
             assert not row and "no list of orders" in str(away)
 
 
-async def test_the_guard_refuses_another_account_and_a_key_that_opens_nothing() -> None:
+async def test_the_guard_refuses_another_account_and_a_key_that_opens_nothing_is_named() -> None:
     async def another(path: str, writer: asyncio.StreamWriter) -> None:
-        await say(writer, 200, '{"account_number": "PA2"}')
+        await say(writer, 200, '{"account_number": "PA2"}' if "account" in path else "[]")
 
     async def nobody(path: str, writer: asyncio.StreamWriter) -> None:
         await say(writer, 401, '{"message": "unauthorized."}')
 
     async with odd(another, broker_account="PA1") as (_, broker):
         with pytest.raises(WrongBroker, match="CATALYST_BROKER_ACCOUNT"):
-            await broker.verify()
+            await broker.listing()
     async with odd(nobody) as (_, broker):
-        with pytest.raises(WrongBroker, match="CATALYST_BROKER_KEY"):
-            await broker.verify()
+        with pytest.raises(BrokerUnavailable, match=r"HTTP 401.*CATALYST_BROKER_KEY"):
+            await broker.listing()
 
 
 def test_an_adapter_for_real_money_cannot_be_made_by_accident() -> None:
