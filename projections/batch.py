@@ -116,6 +116,19 @@ class Intake:
             else:
                 self.anchors.pop(place, None)       # that record has no id to know it by
 
+    def pass_over(self, begins: Mapping[TopicPartition, int], until: Mapping[TopicPartition, int] | None) -> Batch:
+        """A batch that leads to where these partitions begin now: what stood before is gone for good. Never beyond `until`, where there is one."""
+        batch = self.begin()
+        for place, begin in begins.items():
+            stood = self.positions[place]
+            if begin >= stood:
+                self.anchors.pop(place, None)       # the event before that place is gone too
+            begin = begin if until is None else min(begin, until.get(place, begin))
+            if begin > stood:
+                batch.moves[place] = Move(stood, begin)
+                self.positions[place] = begin
+        return batch
+
     def wrote(self, batch: Batch) -> None:
         """The batch is committed: its stubs are there now."""
         for table, rows in batch.puts.items():

@@ -8,6 +8,7 @@ from projections.rows import Key
 from projections.versions import Connection
 
 APART = ("offsets",)        # how far, not what: never compared
+NOTHING: Mapping[str, tuple[str, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +30,29 @@ class Difference:
     of: int                     # rows that differ in this table
 
 
-async def digests(connection: Connection, schema: str) -> dict[str, Digest]:
-    """Every table of the schema but the offsets, by name."""
+Since = Mapping[str, tuple[str, int]]       # table -> (column, least): its older rows stand behind no record that is left
+
+
+async def digests(connection: Connection, schema: str, since: Since = NOTHING) -> dict[str, Digest]:
+    """Every table of the schema but the offsets, by name; of those in `since` only the rows that the log can still prove."""
     names = await connection.fetch("SELECT tablename::text AS name FROM pg_tables WHERE schemaname = $1 ORDER BY tablename", schema)
     found = {}
     for (name,) in names:
         if name not in APART:
             rows, total = await connection.fetchrow(
-                f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) % 18446744073709551616 FROM {schema}.{name} t")
+                f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) % 18446744073709551616 FROM {schema}.{name} t {_where(name, since)}")
             found[name] = Digest(rows, f"{int(total) % 2**64:016x}")
     return found
 
 
-async def first_difference(live: tuple[Connection, str], rebuilt: tuple[Connection, str], table: str) -> Difference | None:
+def _where(table: str, since: Since) -> str:
+    return 'WHERE t."{}" >= {:d}'.format(*since[table]) if table in since else ""
+
+
+async def first_difference(live: tuple[Connection, str], rebuilt: tuple[Connection, str], table: str, since: Since = NOTHING) -> Difference | None:
     """The first row by key that differs, and how many do. Each side is (connection inside a transaction, schema); both are streamed in key order."""
     keys = await _keys(*rebuilt, table)
-    ours, theirs = _rows(*live, table, keys), _rows(*rebuilt, table, keys)
+    ours, theirs = (_rows(*side, table, keys, _where(table, since)) for side in (live, rebuilt))
     mine, other = await anext(ours, None), await anext(theirs, None)
     first: Difference | None = None
     count = 0
@@ -75,11 +83,11 @@ async def _keys(connection: Connection, schema: str, table: str) -> list[str]:
     return [row["name"] for row in rows]
 
 
-async def _rows(connection: Connection, schema: str, table: str, keys: list[str]) -> AsyncIterator[_Row]:
+async def _rows(connection: Connection, schema: str, table: str, keys: list[str], where: str) -> AsyncIterator[_Row]:
     """Every row, ordered by the key's text in the C collation, as Python orders strings."""
     names = [f't."{name}"' for name in keys]
     order = ", ".join(f'{name}::text COLLATE "C"' for name in names)
-    query = f"SELECT {order}, {', '.join(names)}, to_jsonb(t)::text FROM {schema}.{table} t ORDER BY {order}"
+    query = f"SELECT {order}, {', '.join(names)}, to_jsonb(t)::text FROM {schema}.{table} t {where} ORDER BY {order}"
     async for row in connection.cursor(query, prefetch=1000):
         *values, text = row
         yield _Row(tuple(values[:len(keys)]), tuple(values[len(keys):]), text)

@@ -6,7 +6,7 @@ spent: its picture of the database may be old. Open another one, it begins where
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Self
 
 from projections import versions
@@ -22,6 +22,7 @@ from streams.log.cuts import beyond_end
 MAX_RECORDS = 10_000    # per transaction; 5,000 to 20,000 differ by less than the noise
 SLICE = 100             # records decoded in one go, about 1 ms: a transaction has a dozen round trips, and each waits for the slice under way
 TOPICS = {name: source.topic.partitions for name, source in SOURCES.items()}
+FORGETTING = [name for name, source in SOURCES.items() if source.topic.retention is not None]       # derived, and not kept for ever
 
 
 class Projection:
@@ -92,6 +93,13 @@ class Projection:
         if batch.halt is not None:
             raise batch.halt
 
+    async def pass_over(self, log: EventLog, until: Mapping[TopicPartition, int] | None = None) -> Set[TopicPartition]:
+        """Go on with the first record that is left of topics that are not kept for ever, at most up to `until`. Returns the partitions of which nothing up to
+        there is left to be read. Raises as `apply`, and LogUnavailable."""
+        begins = await log.begins(FORGETTING)
+        await self._write(self._intake.pass_over(begins, until))
+        return {place for place, begin in begins.items() if self.positions[place] < begin}
+
     async def read(self, log: EventLog, *, until: Mapping[TopicPartition, int] | None = None) -> AsyncIterator[Sequence[Record]]:
         """The records after where it stands, up to `until` or for ever. Raises ProjectionHalted when the log was cut or replaced."""
         starts = {place: offset for place, offset in self.positions.items() if until is None or place in until}
@@ -111,7 +119,9 @@ class Projection:
         for place, end in (await log.ends(list(TOPICS))).items():
             if until.get(place, 0) > end:       # the reading would wait for these records for ever
                 raise ProjectionHalted(str(beyond_end(place, until[place], end)))
-        await self.feed(self.read(log, until={place: until.get(place, offset) for place, offset in self.positions.items()}), told)
+        gone = await self.pass_over(log, until)
+        ends = {place: until.get(place, offset) for place, offset in self.positions.items() if place not in gone}
+        await self.feed(self.read(log, until=ends), told)
 
 
 async def project_all(url: str, batches: Iterable[Sequence[Record]]) -> None:

@@ -56,6 +56,9 @@ async def keep_up(role: Role, log: EventLog) -> None:
         try:
             async with connected(url, f"catalyst-{role.instance}"[:63], idle_in_transaction_session_timeout=FROZEN) as connection:
                 await tenure.run(connection)
+        except LogUnavailable as away:
+            role.degraded(f"the log cannot be reached: {away}")
+            await asyncio.sleep(LOOK_S)
         except AWAY as away:
             failures = 0 if tenure.wrote else failures
             role.degraded(f"Postgres at {named(url)}: {type(away).__name__}: {away}")
@@ -119,6 +122,7 @@ class Tenure:
         version = await versions.live(connection)
         versions.require_shape(version)
         projection = await Projection.open(connection, version)
+        await projection.pass_over(self._log)
         self._done = dict(projection.positions)
         self._role.log.info("projecting", version=version.number, migrations=[migration.name for migration in applied])
         self._role.details["version"] = version.number

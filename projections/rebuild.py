@@ -10,7 +10,6 @@ import asyncpg
 
 from projections import versions
 from projections.batch import Batch
-from projections.compare import digests
 from projections.database import REBUILD, alone, connected
 from projections.engine import TOPICS, Projection
 from projections.migrate import migrate
@@ -70,8 +69,7 @@ async def _load(looking: Connection, building: Connection, log: EventLog, old: V
     said("loaded; comparing with the live version")
     async with snapshot(looking) as (_, offsets):
         await projection.catch_up(log, offsets, told)
-        live, rebuilt = await digests(looking, old.schema), await digests(building, version.schema)
-        return await compared(log, old, offsets, (looking, old.schema, live), (building, version.schema, rebuilt))
+        return await compared(log, old, offsets, (looking, old.schema), (building, version.schema))
 
 
 async def _finish_tables(connection: Connection, version: Version) -> None:

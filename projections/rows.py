@@ -31,6 +31,7 @@ class Table:
     evolve: Callable[[Any, Any], Any] | None = None    # fold: (row or None, event) -> row
     bulk: bool = False                  # numbers, dates and booleans only, by the thousand and nearly always new: see Store
     stub: bool = False                  # few keys, met again and again: once written they are remembered and not written again
+    since: str = ""                     # column with the minute of a row whose topic is not kept for ever: the log can't prove older ones
 
     @property
     def columns(self) -> tuple[str, ...]:

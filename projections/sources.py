@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from projections import accounts, commands, cycle, market, reference, signals, trading
+from projections import accounts, analysis, commands, cycle, market, news, reference, signals, trading
 from projections.rows import Change, Table
 from schemas import analysis as found
 from schemas import broker as said
 from schemas import commands as asked
 from schemas import cycle as day
 from schemas import market as seen
+from schemas import news as told
 from schemas import reference as known
 from schemas import risk as limits
 from schemas import topics
@@ -46,7 +47,11 @@ SOURCES: Mapping[str, Source] = {source.topic.name: source for source in (
     Source(topics.REFERENCE, {known.SecurityListed: reference.listed, known.SectorAssigned: reference.assigned, known.DailyPublished: reference.daily,
                               known.SecurityChanged: reference.changed, known.DaysPublished: reference.days, known.SplitAnnounced: reference.split,
                               known.SymbolHalted: reference.halt, known.SymbolResumed: reference.halt}),
-    Source(topics.SIGNALS, {found.SignalRaised: signals.raised}),
+    Source(topics.NEWS, {told.NewsPublished: news.article, told.NewsUpdated: news.article, told.NewsScored: news.scored,
+                         told.CatalystDetected: news.catalyst, told.SourceRated: news.rated, told.SourceChanged: news.source}, skips=True),
+    Source(topics.INDICATORS, {found.IndicatorsComputed: analysis.indicators}, skips=True),
+    Source(topics.SIGNALS, {found.SignalRaised: signals.raised, found.PatternDetected: analysis.pattern}),
+    Source(topics.SCANS, {found.ScanCompleted: analysis.scan, found.ScanRefused: analysis.refused}),
     # The account's actor answers what it cannot read with command.rejected: halting here would let any one record stop the read models.
     Source(topics.COMMANDS, dict.fromkeys(asked.EVENTS, commands.command), skips=True, answered=True),
     Source(topics.TRADING, {
@@ -71,6 +76,8 @@ TABLES: tuple[Table, ...] = (
     reference.STUBS, reference.SECTORS, reference.SECURITIES, reference.SECURITIES_NOW, reference.SECTORS_OF, reference.SECURITY_CHANGES,
     reference.SECTOR_CHANGES, reference.DAYS, reference.SPLITS, reference.DAILY, reference.HALTS,
     market.FEEDS, market.MINUTES, market.BARS, market.SEALED, market.SESSIONS, signals.SIGNALS, commands.COMMANDS,
+    news.STUBS, news.ARTICLES, news.VERSIONS, news.TAGS, news.SENTIMENT, news.CATALYSTS, news.SOURCE_CHANGES, news.RATINGS,
+    analysis.PATTERNS, analysis.INDICATORS, analysis.SCANS, analysis.STAGES, analysis.RESULTS, analysis.SCAN_SIGNALS, analysis.LEFT_OUT, analysis.REFUSALS,
     accounts.STUBS, accounts.ACCOUNTS, accounts.LIMITS, accounts.REJECTIONS, accounts.APPROVALS, accounts.ALERTS, accounts.STOPS, accounts.VALUES,
     accounts.MARKS, accounts.RECONCILIATIONS, accounts.DIFFERENCES, accounts.BREAKERS,
     cycle.CYCLES, cycle.PHASES, cycle.CONTROLS, cycle.PASSED, cycle.SIMULATED, cycle.REPORTS,

@@ -11,17 +11,18 @@ from uuid import UUID
 
 from projections import versions
 from projections.batch import Batch
-from projections.compare import Difference, Digest, digests, first_difference
+from projections.compare import Difference, Digest, Since, digests, first_difference
 from projections.database import VERIFY, alone, connected
-from projections.engine import Projection
+from projections.engine import FORGETTING, Projection
 from projections.rows import Fold, Key, Unprojectable
-from projections.sources import SOURCES
+from projections.sources import SOURCES, TABLES
 from projections.versions import Connection, Version
 from schemas.codec import Undecodable, decode
 from streams.log import EventLog, Record, TopicPartition
 
 SCRATCH = "rm_scratch"
 SHOWN = 20      # events named behind a row that differs, the last ones
+NEVER = 2**31 - 1
 
 
 class CouldNotLook(RuntimeError):
@@ -69,26 +70,42 @@ async def verify(url: str, log: EventLog, told: Callable[[Batch], None] = lambda
             raise CouldNotLook("another verify is running on this database; wait for it to end")
         async with snapshot(looking) as (version, offsets):
             versions.require_shape(version)
-            live = await digests(looking, version.schema)
             async with _scratch(building):
                 projection = await Projection.open(building, version, strict=True, follows_pointer=False, schema=SCRATCH)
                 await projection.catch_up(log, offsets, told)
-                rebuilt = await digests(building, SCRATCH)
-                return await compared(log, version, offsets, (looking, version.schema, live), (building, SCRATCH, rebuilt))
+                return await compared(log, version, offsets, (looking, version.schema), (building, SCRATCH))
 
 
-async def compared(log: EventLog, version: Version, offsets: Mapping[TopicPartition, int], live: tuple[Connection, str, Mapping[str, Digest]],
-                   rebuilt: tuple[Connection, str, Mapping[str, Digest]]) -> Comparison:
-    """The comparison of two sides (connection, schema, digests) that stand at the same offsets; `live`'s connection is inside its snapshot."""
-    table = next((name for name in rebuilt[2] if live[2].get(name) != rebuilt[2][name]), None)
+async def compared(log: EventLog, version: Version, offsets: Mapping[TopicPartition, int], live: tuple[Connection, str],
+                   rebuilt: tuple[Connection, str]) -> Comparison:
+    """The comparison of two sides (connection, schema) that stand at the same offsets; `live`'s connection is inside its snapshot."""
+    since = await provable(log)
+    ours, theirs = await digests(*live, since), await digests(*rebuilt, since)
+    table = next((name for name in theirs if ours.get(name) != theirs[name]), None)
     if table is None:
-        return Comparison(version.number, offsets, live[2], rebuilt[2], None, "", ())
+        return Comparison(version.number, offsets, ours, theirs, None, "", ())
     async with rebuilt[0].transaction():
-        difference = await first_difference(live[:2], rebuilt[:2], table)
+        difference = await first_difference(live, rebuilt, table, since)
         assert difference is not None, f"{table}: the digests differ and no row does"
-        name = await _in_words(rebuilt[0], rebuilt[1], difference)
+        name = await _in_words(*rebuilt, difference)
     behind = await events_behind(log, offsets, table, tuple(difference.key.values()))
-    return Comparison(version.number, offsets, live[2], rebuilt[2], difference, name, behind)
+    return Comparison(version.number, offsets, ours, theirs, difference, name, behind)
+
+
+async def provable(log: EventLog) -> Since:
+    """From which minute on the rows of topics that are not kept for ever must be the same: the one behind the first record that is left, in the partition
+    that forgot the most. Where one forgot all it had, none has to be."""
+    begins, ends = await log.begins(FORGETTING), await log.ends(FORGETTING)
+    minutes = [await _minute(log, place, begin) if begin < ends[place] else NEVER for place, begin in begins.items() if begin]
+    return {table.name: (table.since, max(minutes, default=0)) for table in TABLES if table.since}
+
+
+async def _minute(log: EventLog, place: TopicPartition, offset: int) -> int:
+    """The first whole minute behind a record: of its own minute others may have stood before it."""
+    try:
+        return int(decode((await log.at(*place, offset)).value).time.timestamp()) // 60 + 1
+    except Undecodable:
+        return NEVER
 
 
 @asynccontextmanager
@@ -105,7 +122,9 @@ async def events_behind(log: EventLog, offsets: Mapping[TopicPartition, int], ta
     topics = [name for name, source in SOURCES.items() if source.projects]
     ends = {place: end for place, end in offsets.items() if place.topic in topics}
     found: deque[Behind] = deque(maxlen=SHOWN)
-    async for records in log.read(dict.fromkeys(ends, 0), until=ends):
+    begins = await log.begins(FORGETTING)
+    starts = {place: begins.get(place, 0) for place, end in ends.items() if begins.get(place, 0) <= end}
+    async for records in log.read(starts, until=ends):
         found.extend(behind for record in records if (behind := _touches(record, table, key)))
     return tuple(found)
 

@@ -17,6 +17,24 @@ ALTER TABLE splits ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE daily_facts ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE symbol_halts ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE signals ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE news_versions ADD FOREIGN KEY (article_id) REFERENCES news_articles;
+ALTER TABLE news_symbols
+    ADD FOREIGN KEY (article_id, updated_at) REFERENCES news_versions,
+    ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE news_sentiment ADD FOREIGN KEY (article_id) REFERENCES news_articles;
+ALTER TABLE catalysts
+    ADD FOREIGN KEY (article_id) REFERENCES news_articles,
+    ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE patterns ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE technical_indicators
+    ADD FOREIGN KEY (security_id) REFERENCES securities,
+    ADD FOREIGN KEY (time_id) REFERENCES time_dimension;
+ALTER TABLE scan_stages ADD FOREIGN KEY (scan_id) REFERENCES scans;
+ALTER TABLE scan_results
+    ADD FOREIGN KEY (scan_id) REFERENCES scans,
+    ADD FOREIGN KEY (security_id) REFERENCES securities;
+ALTER TABLE scan_signals ADD FOREIGN KEY (scan_id) REFERENCES scans;
+ALTER TABLE scan_left_out ADD FOREIGN KEY (scan_id) REFERENCES scans;
 ALTER TABLE commands ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE risk_limits ADD FOREIGN KEY (account) REFERENCES accounts;
 ALTER TABLE approvals ADD FOREIGN KEY (account) REFERENCES accounts;
@@ -57,4 +75,11 @@ CREATE INDEX ON orders (account, decided_at);
 CREATE INDEX ON orders (parent_id);
 CREATE INDEX ON orders (account, security_id, part);
 CREATE INDEX ON signals (raised_at);
+CREATE INDEX ON news_articles (published_at);
+CREATE INDEX ON news_symbols (security_id);
+CREATE INDEX ON catalysts (article_id);
+CREATE INDEX ON catalysts (security_id);
+CREATE INDEX ON patterns (detected_at);
+CREATE INDEX ON patterns (security_id);
+CREATE INDEX ON scans (scanned_at);
 CREATE INDEX ON risk_events (account, raised_at);

@@ -119,6 +119,194 @@ CREATE TABLE signals (
     expires_at       timestamptz NOT NULL
 );
 
+CREATE TABLE news_articles (
+    id           text PRIMARY KEY,      -- <feed>:<the feed's own id>
+    feed         text,                  -- from here on null until news.published told it
+    chain        text,                  -- articles on the same news share it: the id of the first
+    novelty      smallint,              -- 100 is the first of its chain
+    duplicate_of text,                  -- article with the same headline, seen earlier
+    published_at timestamptz
+);
+
+-- What an article says, each time it said something else. Text from outside: untrusted.
+CREATE TABLE news_versions (
+    article_id text NOT NULL,
+    updated_at timestamptz NOT NULL,
+    publisher  text NOT NULL,
+    tier       text NOT NULL,           -- A filings, issuers · B news desks · C aggregators · D social and unknown
+    headline   text NOT NULL,
+    summary    text NOT NULL,
+    author     text NOT NULL,
+    url        text NOT NULL,
+    channels   text[] NOT NULL,         -- the feed's own topics; of a filing its form and items
+    PRIMARY KEY (article_id, updated_at)
+);
+
+CREATE TABLE news_symbols (
+    article_id  text NOT NULL,
+    updated_at  timestamptz NOT NULL,
+    security_id bigint NOT NULL,
+    PRIMARY KEY (article_id, updated_at, security_id)
+);
+
+CREATE TABLE news_sentiment (
+    article_id    text NOT NULL,
+    updated_at    timestamptz NOT NULL, -- of the version that was read
+    model         text NOT NULL,
+    model_version text NOT NULL,
+    sentiment     numeric NOT NULL,     -- -1 to 1
+    label         text NOT NULL,
+    probabilities jsonb NOT NULL,
+    PRIMARY KEY (article_id, updated_at, model, model_version)
+);
+
+-- Reasons for a symbol to move. Headline, publisher and tier are those of the version.
+CREATE TABLE catalysts (
+    id            uuid PRIMARY KEY,
+    article_id    text NOT NULL,
+    updated_at    timestamptz NOT NULL, -- of the version that was read
+    security_id   bigint NOT NULL,
+    catalyst      text NOT NULL,        -- class
+    strength      numeric NOT NULL,     -- 0 to 1, made of …
+    parts         jsonb NOT NULL,       -- … these, by name
+    sentiment     numeric NOT NULL,     -- -1 to 1
+    relevance     smallint NOT NULL,    -- 0 to 100: the symbol's role in the text
+    novelty       smallint NOT NULL,    -- 0 to 100
+    reliability   numeric NOT NULL,     -- of the publisher at that moment, 0 to 1
+    rules_version text NOT NULL,
+    model         text NOT NULL,        -- of the sentiment
+    model_version text NOT NULL
+);
+
+CREATE TABLE news_sources (
+    feed       text NOT NULL,
+    changed_at timestamptz NOT NULL,
+    state      text NOT NULL,           -- up · down · off: not configured
+    failures   integer NOT NULL,
+    cause      text NOT NULL,
+    PRIMARY KEY (feed, changed_at)
+);
+
+CREATE TABLE publisher_ratings (
+    publisher    text NOT NULL,
+    session      date NOT NULL,         -- the New York day whose outcomes were counted
+    tier         text NOT NULL,
+    confirmed    integer NOT NULL,      -- of that day: prices went where the news said
+    contradicted integer NOT NULL,
+    alpha        numeric NOT NULL,      -- of the Beta distribution, the day included
+    beta         numeric NOT NULL,
+    reliability  numeric NOT NULL,      -- its mean
+    PRIMARY KEY (publisher, session)
+);
+
+CREATE TABLE patterns (
+    id              uuid PRIMARY KEY,
+    security_id     bigint NOT NULL,
+    timeframe       text NOT NULL,
+    pattern         text NOT NULL,
+    pattern_version text NOT NULL,
+    confidence      double precision NOT NULL,  -- 0 to 1, made of …
+    parts           jsonb NOT NULL,             -- … these
+    breakout        double precision NOT NULL,  -- USD; stop < breakout < target
+    stop            double precision NOT NULL,
+    target          double precision NOT NULL,
+    first_at        timestamptz NOT NULL,       -- END of the first and the last bar that form it
+    last_at         timestamptz NOT NULL,
+    points          jsonb NOT NULL,
+    detected_at     timestamptz NOT NULL
+);
+
+CREATE TABLE scans (
+    id         uuid PRIMARY KEY,
+    session    date NOT NULL,           -- the New York day
+    scanned_at timestamptz NOT NULL,    -- END of the minute it looked at
+    trigger    text NOT NULL,           -- minute · request
+    request_id uuid,                    -- the command
+    degraded   text[] NOT NULL,         -- what was missing, and what was done instead
+    config     text NOT NULL            -- digest of the configuration in force
+);
+
+CREATE TABLE scan_stages (
+    scan_id    uuid NOT NULL,
+    place      smallint NOT NULL,       -- from 1
+    name       text NOT NULL,
+    question   text NOT NULL,
+    thresholds jsonb NOT NULL,
+    entered    integer NOT NULL,        -- symbols that came in …
+    kept       integer NOT NULL,        -- … and went on
+    PRIMARY KEY (scan_id, place)
+);
+
+-- The candidates of every scan.
+CREATE TABLE scan_results (
+    scan_id     uuid NOT NULL,
+    security_id bigint NOT NULL,
+    rank        smallint NOT NULL,      -- from 1
+    score       double precision NOT NULL,
+    figures     jsonb NOT NULL,         -- stage -> what it looked at, beside the thresholds
+    catalyst_id uuid,
+    pattern_id  uuid,
+    PRIMARY KEY (scan_id, security_id)
+);
+
+CREATE TABLE scan_signals (
+    scan_id   uuid NOT NULL,
+    signal_id uuid NOT NULL,
+    PRIMARY KEY (scan_id, signal_id)
+);
+
+-- Who was left out by a day's newest scan; a row of an older one counts no more. All scans' would be 90 MB a day: the log has them.
+CREATE TABLE scan_left_out (
+    session    date NOT NULL,
+    stage      text NOT NULL,
+    figure     text NOT NULL,
+    scan_id    uuid NOT NULL,
+    securities bigint[] NOT NULL,       -- in the order of the symbols
+    values     double precision[] NOT NULL,     -- of each; null: not known
+    PRIMARY KEY (session, stage, figure)
+);
+
+CREATE TABLE scan_refusals (
+    request_id uuid PRIMARY KEY,
+    session    date NOT NULL,
+    code       text NOT NULL,
+    given      integer NOT NULL,
+    least      integer NOT NULL,
+    most       integer NOT NULL,
+    message    text NOT NULL,
+    refused_at timestamptz NOT NULL
+);
+
+-- Figures of watched symbols (candidates, held, listed) as they were told; null: not enough bars yet. The topic is kept for 7 days and is derived:
+-- a rebuild has those, and verify compares those. `catalyst indicators SYMBOL --at TIME` computes any others from the bars.
+CREATE TABLE technical_indicators (
+    security_id       bigint NOT NULL,
+    timeframe         text NOT NULL,
+    time_id           integer NOT NULL, -- the minute at whose END they were told
+    definitions       text NOT NULL,    -- version of docs/indicators.md
+    watched           text[] NOT NULL,
+    sma_20            double precision,
+    sma_50            double precision,
+    sma_200           double precision,
+    ema_9             double precision,
+    ema_21            double precision,
+    rsi_14            double precision,
+    macd              double precision,
+    macd_signal       double precision,
+    macd_histogram    double precision,
+    atr_14            double precision,
+    bollinger_upper   double precision,
+    bollinger_middle  double precision,
+    bollinger_lower   double precision,
+    obv               double precision,
+    volume_ratio      double precision,
+    vwap              double precision,
+    relative_strength double precision,
+    support           double precision,
+    resistance        double precision,
+    PRIMARY KEY (security_id, timeframe, time_id)
+);
+
 CREATE TABLE feeds (
     id     integer PRIMARY KEY,         -- a function of the source
     source text NOT NULL UNIQUE

@@ -183,6 +183,83 @@ LEFT JOIN LATERAL (
     UNION ALL SELECT account, NULL, NULL, NULL, NULL, true FROM simulated_intents i WHERE i.intent_id = g.id
 ) b ON true;
 
+-- Articles in their newest version, with the newest score and the strongest catalyst of that version. Text from outside: untrusted.
+CREATE OR REPLACE VIEW public.v_news AS
+SELECT a.id, a.feed, v.publisher, v.tier, a.published_at, v.updated_at, v.headline, v.summary, v.url, v.channels, a.chain, a.novelty, a.duplicate_of,
+       ARRAY(SELECT s.symbol FROM news_symbols t JOIN securities s ON s.id = t.security_id
+             WHERE t.article_id = a.id AND t.updated_at = v.updated_at ORDER BY s.symbol) AS symbols,
+       n.sentiment, n.label, n.model, n.model_version, c.catalyst, c.strength
+FROM news_articles a
+CROSS JOIN LATERAL (SELECT * FROM news_versions w WHERE w.article_id = a.id ORDER BY w.updated_at DESC LIMIT 1) v
+LEFT JOIN LATERAL (SELECT * FROM news_sentiment m WHERE m.article_id = a.id AND m.updated_at = v.updated_at
+                   ORDER BY m.model, m.model_version DESC LIMIT 1) n ON true
+LEFT JOIN LATERAL (SELECT catalyst, strength FROM catalysts k WHERE k.article_id = a.id AND k.updated_at = v.updated_at
+                   ORDER BY k.strength DESC, k.id LIMIT 1) c ON true;
+
+CREATE OR REPLACE VIEW public.v_catalysts AS
+SELECT c.id, s.symbol, c.catalyst, c.strength, c.sentiment, c.relevance, c.novelty, c.reliability, c.parts, v.publisher, v.tier, v.headline, v.url,
+       a.published_at, c.updated_at, c.article_id, c.rules_version, c.model, c.model_version
+FROM catalysts c
+JOIN securities s ON s.id = c.security_id
+JOIN news_articles a ON a.id = c.article_id
+LEFT JOIN news_versions v ON v.article_id = c.article_id AND v.updated_at = c.updated_at;
+
+-- The newest word on each source of news, and on each publisher.
+CREATE OR REPLACE VIEW public.v_news_sources AS
+SELECT DISTINCT ON (feed) feed, state, failures, cause, changed_at FROM news_sources ORDER BY feed, changed_at DESC;
+
+CREATE OR REPLACE VIEW public.v_publisher_ratings AS
+SELECT DISTINCT ON (publisher) publisher, tier, reliability, alpha, beta, session FROM publisher_ratings ORDER BY publisher, session DESC;
+
+CREATE OR REPLACE VIEW public.v_patterns AS
+SELECT p.id, s.symbol, p.timeframe, p.pattern, p.pattern_version, p.confidence, p.breakout, p.stop, p.target, p.first_at, p.last_at, p.detected_at,
+       p.parts, p.points
+FROM patterns p
+JOIN securities s ON s.id = p.security_id;
+
+CREATE OR REPLACE VIEW public.v_indicators AS
+SELECT s.symbol, i.timeframe, t.at AS told_at, i.definitions, i.watched, i.sma_20, i.sma_50, i.sma_200, i.ema_9, i.ema_21, i.rsi_14, i.macd, i.macd_signal,
+       i.macd_histogram, i.atr_14, i.bollinger_upper, i.bollinger_middle, i.bollinger_lower, i.obv, i.volume_ratio, i.vwap, i.relative_strength,
+       i.support, i.resistance
+FROM technical_indicators i
+JOIN securities s ON s.id = i.security_id
+JOIN time_dimension t ON t.id = i.time_id;
+
+CREATE OR REPLACE VIEW public.v_indicators_latest AS
+SELECT DISTINCT ON (symbol, timeframe) * FROM public.v_indicators ORDER BY symbol, timeframe, told_at DESC;
+
+-- Every scan, one row a stage.
+CREATE OR REPLACE VIEW public.v_scan_stages AS
+SELECT c.id AS scan_id, c.session, c.scanned_at, c.trigger, c.request_id, g.place, g.name, g.question, g.thresholds, g.entered, g.kept, c.degraded, c.config
+FROM scans c
+JOIN scan_stages g ON g.scan_id = c.id;
+
+-- The candidates of every scan, with the catalyst and the shape behind each. Headlines are text from outside: untrusted.
+CREATE OR REPLACE VIEW public.v_scan_results AS
+SELECT c.id AS scan_id, c.session, c.scanned_at, c.trigger, r.rank, s.symbol, r.score, r.figures, k.catalyst, k.strength, k.sentiment, v.headline,
+       v.publisher, p.pattern, p.timeframe, p.confidence, p.breakout, p.stop, p.target, r.catalyst_id, r.pattern_id
+FROM scan_results r
+JOIN scans c ON c.id = r.scan_id
+JOIN securities s ON s.id = r.security_id
+LEFT JOIN catalysts k ON k.id = r.catalyst_id
+LEFT JOIN news_versions v ON v.article_id = k.article_id AND v.updated_at = k.updated_at
+LEFT JOIN patterns p ON p.id = r.pattern_id;
+
+CREATE OR REPLACE VIEW public.v_scans_latest AS
+SELECT id AS scan_id, session, scanned_at, trigger, request_id, degraded, config FROM scans ORDER BY scanned_at DESC, id LIMIT 1;
+
+-- The newest scan's candidates, best first.
+CREATE OR REPLACE VIEW public.v_candidates AS
+SELECT r.* FROM public.v_scan_results r JOIN public.v_scans_latest n USING (scan_id) ORDER BY r.rank;
+
+-- Why not XYZ? Of each New York day's newest scan the first stage and figure that left a symbol out; null: the figure was not known.
+CREATE OR REPLACE VIEW public.v_scan_left_out AS
+SELECT l.scan_id, l.session, s.symbol, l.stage, l.figure, o.value
+FROM scan_left_out l
+JOIN (SELECT DISTINCT ON (session) session, id FROM scans ORDER BY session, scanned_at DESC, id) n ON n.id = l.scan_id
+CROSS JOIN LATERAL unnest(l.securities, l.values) o (security_id, value)
+JOIN securities s ON s.id = o.security_id;
+
 CREATE OR REPLACE VIEW public.v_trading_cycles AS
 SELECT c.account, c.session, c.opens, c.closes, c.half_day, c.phase, c.phase_since, a.mode, a.paused, a.stopped, c.sealed_at,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('phase', p.phase, 'due', p.due, 'state', p.state, 'late_seconds', p.late_seconds, 'reason', p.reason)

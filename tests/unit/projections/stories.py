@@ -9,13 +9,12 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from schemas import codec, topics
-from schemas.analysis import SignalRaised
 from schemas.commands import SecuritiesRequested, TradeRequested
 from schemas.envelope import NAMESPACE, Event
 from schemas.market import BarClosed, BarCorrected, BarLate, MinuteSealed, SealedPartition, SessionClosed, SessionOpened
 from schemas.reference import SecurityListed
 from schemas.risk import AccountValued, LimitsSet, PositionMarked, RiskParameters
-from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, REFERENCE, SIGNALS, TRADING
+from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, INDICATORS, NEWS, REFERENCE, SCANS, SIGNALS, TRADING
 from schemas.trading import (
     AccountReady,
     CheckResult,
@@ -38,6 +37,7 @@ from schemas.trading import (
 from streams.log import EventLog, Message, Record, TopicPartition
 from streams.log.chain import Chain
 from streams.log.keys import partition_for
+from tests.unit.projections.stories_analysis import minutes_of_analysis
 from tests.unit.schemas import story_analysis, story_market
 from tests.unit.schemas.story import account as every_event
 from tests.unit.schemas.story import asked as every_command
@@ -275,14 +275,16 @@ def a_day(seed: int = 1, symbols: int = 12, minutes: int = 40) -> Tape:
     return everything_else(tape)
 
 
-def _signals() -> list[Event]:
-    return [event for event in story_analysis.found() if isinstance(event, SignalRaised)]
+def _found() -> Iterator[tuple[topics.Topic, list[Event]]]:
+    for topic in (SIGNALS, SCANS, INDICATORS):
+        yield topic, [event for event in story_analysis.found() if isinstance(event, topic.carries)]
+    yield from minutes_of_analysis(at(0))
 
 
 def everything_else(tape: Tape) -> Tape:
     """The story of the golden files, on an account of its own: a kind of event that is new comes into the day with its golden file."""
-    for topic, events in ((REFERENCE, story_market.known()), (SIGNALS, _signals()), (COMMANDS, every_command()), (BROKER, story_market.told()),
-                          (TRADING, every_event())):
+    for topic, events in ((REFERENCE, story_market.known()), (NEWS, story_analysis.read()), *_found(), (COMMANDS, every_command()),
+                          (BROKER, story_market.told()), (TRADING, every_event())):
         told = [event.model_copy(update={"subject": "golden"}) if event.subject == "paper" else event for event in events]
         tape.say(topic.name, *told)
     return tape
