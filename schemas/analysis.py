@@ -78,6 +78,8 @@ class SignalRaised(Event, type="signal.raised.v1", identity=("subject", "strateg
     reasons: tuple[str, ...]            # in words, most important first
     scan_id: UUID | None = None
     figures: tuple[Figure, ...] = ()    # what the strategy read
+    number: int = 1                     # of those that were raised together, the best is 1
+    of: int = 1                         # and so many they are
 
 
 class StageResult(Data):

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import httpx
 
+from deploy.embedded.analysed import Analysed
 from deploy.embedded.control import write_private
 from deploy.embedded.lockstep import Together
 from deploy.embedded.script import BadOrders, Line, read_script
@@ -26,7 +27,7 @@ from schemas import codec, settings
 from schemas.envelope import Event
 from schemas.market import BarClosed, BarLate
 from schemas.settings import Settings
-from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, SIGNALS, TRADING, Topic
+from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, SCANS, SIGNALS, TRADING, Topic
 from streams.log import Appended, EventLog, LogUnavailable, Message, Offsets, Record, Refused, TopicPartition
 from streams.log.kafka import KafkaLog
 from streams.role import Role, run
@@ -42,7 +43,7 @@ class Driver:
     def __init__(self, role: Role, log: EventLog, orders: Sequence[Line], traded: Mapping[str, Settings]) -> None:
         self.role, self.log = role, log
         self.settings: Settings = role.settings
-        self.progress = Together(traded)
+        self.progress = Together(traded, Analysed())
         self._todo = list(orders)
         self._exchanges = {name: httpx.AsyncClient(base_url=account.sim_url, timeout=10.0, trust_env=False) for name, account in traded.items()}
         self._beside = [name for name in traded if name != self.settings.account]
@@ -149,7 +150,9 @@ class Driver:
         own = [TopicPartition(topic.name, self.log.partition_of(topic.name, account))
                for topic in (COMMANDS, BROKER, TRADING) for account in self.progress.of]
         own = list(dict.fromkeys((TopicPartition(CLOCK.name, self.log.partition_of(CLOCK.name, self.settings.feed)), *own)))    # accounts may share one
-        return [*own, *(TopicPartition(SIGNALS.name, number) for number in range(SIGNALS.partitions))]
+        system = TopicPartition(COMMANDS.name, self.log.partition_of(COMMANDS.name, "system"))
+        shared = (TopicPartition(topic.name, number) for topic in (SIGNALS, SCANS) for number in range(topic.partitions))
+        return list(dict.fromkeys((*own, system, *shared)))
 
     async def _tail(self, places: Sequence[TopicPartition], caught_up: asyncio.Event) -> None:
         """Show `progress` every record from the beginning on, for ever."""

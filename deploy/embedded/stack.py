@@ -30,6 +30,7 @@ from schemas.settings import Settings
 # role -> what it must not start before; all of them answer GET /health
 ROLES: Mapping[str, tuple[str, ...]] = {
     "market": ("topics", "exchange"),
+    "analysis": ("topics",),
     "trading": ("topics", "migrate", "exchange"),
     "projector": ("topics", "migrate"),
     "gateway": ("topics", "migrate"),
@@ -153,7 +154,7 @@ class Stack:
             port = self.ports["gateway"] if role == "gateway" else self.ports[f"{role} health"]
             rows.append(Part(role, lambda role=role: self._role(role), self._health(f"{role} health"), after=(*needs, *extra.get(role, ())), port=port))  # type: ignore[misc]
         if self.plan.lockstep:
-            rows.append(Part("driver", self._driver, self._health("driver health"), after=("market", "trading"), errand=True))
+            rows.append(Part("driver", self._driver, self._health("driver health"), after=("market", "analysis", "trading"), errand=True))
         return rows
 
     # addresses

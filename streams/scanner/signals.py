@@ -22,7 +22,7 @@ def signals(setups: Sequence[Setup], said: Mapping[tuple[str, str], datetime], s
             entry = strategy.entry(setup)
             if entry is not None and 0 < _cents(entry.stop, ROUND_FLOOR) < _cents(entry.entry) < _cents(entry.target, ROUND_FLOOR):
                 found.append(_signal(setup, strategy, entry))
-    return found
+    return [signal.model_copy(update={"number": number, "of": len(found)}) for number, signal in enumerate(found, 1)]
 
 
 def _signal(setup: Setup, strategy: Strategy, entry: Entry) -> SignalRaised:

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 from collections import deque
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -33,12 +33,14 @@ from streams.trading.effects import BROKER_PART, Effects
 from streams.trading.evolve import evolve
 from streams.trading.inbox import Arrival, Latest
 from streams.trading.mail import Connected, Frame, Mail, Said, Settled
+from streams.trading.ranked import Ranked
 from streams.trading.story import decided
 from streams.writer import StreamWriter
 
 TURN = 100                          # inputs handled in one batch; keeps it far below 1 MB
 WAITING = 10_000                    # log records that may wait in the mailbox
 PATIENCE = 5.0                      # seconds that requests wait for reconciliation at start, and it for the stream; then entries are denied
+COMPANY = 0.5                       # seconds that a signal waits for those raised with it
 REPORT = 2.0                        # seconds between two looks at our own health
 AFTERWARDS = timedelta(minutes=5)   # a simulated day goes on so long behind its close, for reconciliation, report and seal
 T = TypeVar("T")
@@ -62,6 +64,8 @@ class Actor:
         self.effects = Effects(role, log, broker, clock, trading, self._hear, self._start, lambda: self.state)
         self._room = asyncio.Event()
         self._held: deque[Arrival] = deque()                # requests and signals that wait for reconciliation
+        self._ranked = Ranked()                             # signals that wait for those raised with them
+        self._since: float | None = None                    # when the first of these came
         self._arrived: deque[Arrival] = deque()             # what is to be admitted next, in order
         self._said: asyncio.Queue[Frame | Said | Settled] = asyncio.Queue()     # what goes to catalyst.broker before anybody interprets it
         self._unwritten = 0                                 # of it, what is not in the mail yet
@@ -120,7 +124,8 @@ class Actor:
         until_patience = None
         if not self.effects.snapshots or self._held:
             until_patience = 0.0 if self._held and self._may_admit() else max(0.01, self._opened + PATIENCE - asyncio.get_running_loop().time())
-        wait = min((one for one in (until_timer, until_patience) if one is not None), default=None)
+        until_together = COMPANY if self._ranked and self.clock.pace != "lockstep" else None
+        wait = min((one for one in (until_timer, until_patience, until_together) if one is not None), default=None)
         try:
             async with asyncio.timeout(wait):
                 mail = [await self.mail.get()]
@@ -147,7 +152,7 @@ class Actor:
                 case Arrival() if item.place.topic == BROKER.name:
                     heard.append(item)
                 case Arrival() if isinstance(item.given, EmergencyStopRequested):
-                    self._arrived += [*self._held, item]        # what waits stands before it in the log; none of it may be passed over
+                    self._arrived += [*self._ranked.rest(), *self._held, item]      # what waits stands before it in the log; none may be passed over
                     self._held.clear()
                 case Arrival() if _waits(item):
                     self._held.append(item)
@@ -161,10 +166,33 @@ class Actor:
         if not self.effects.snapshots and self._patience_is_over():
             self.effects.snapshot("start")
         if self._may_admit():
-            self._arrived += self._held
+            self._sort(self._held)
             self._held.clear()
         await self._admit_all()
         await self._fire_due()
+        if self._ranked:
+            self._arrived += self._together()
+            await self._admit_all()
+
+    def _sort(self, released: Iterable[Arrival]) -> None:
+        """Requests at once; signals with those that were raised with them."""
+        for item in released:
+            if isinstance(item.given, SignalRaised):
+                self._ranked.add(item)
+                self._since = self._since or asyncio.get_running_loop().time()
+            else:
+                self._arrived.append(item)
+
+    def _together(self) -> list[Arrival]:
+        """The signals that may be judged now. In lockstep they wait until their minute has settled, so that equal runs tell equal stories; live for a moment
+        at most, since who raised them may be gone."""
+        if self.clock.pace == "lockstep":
+            return [] if self._awaited() or self._ranked.newest > self.clock.now() else self._ranked.whole()
+        late = self._since is not None and asyncio.get_running_loop().time() - self._since >= COMPANY
+        ready = self._ranked.rest() if late else self._ranked.whole()
+        if not self._ranked:
+            self._since = None
+        return ready
 
     async def _admit_all(self) -> None:
         """Admit what has arrived. Before a simulated minute the timers of the time it jumps over have their turn, each with its consequences."""

@@ -16,6 +16,7 @@ from streams.role import ERRORS, LAG_EVENTS, LAG_SECONDS, Role
 from streams.trading.decide import Illegible, Input
 
 TYPE = b'"type":"'
+SIGNAL = b'"type":"signal.'     # patterns stand beside them; inside a JSON string the quotes would be escaped
 # What of the reference means something to an account, and which newest word takes the place of which: a halt and its end are one story, and so are a
 # listing and its changes. The rest, a year of days among it, is not even remembered.
 FAMILIES = {b"symbol.halted.v1": b"symbol", b"symbol.resumed.v1": b"symbol", b"security.listed.v1": b"security", b"security.changed.v1": b"security",
@@ -112,7 +113,10 @@ class Inbox:
             for record in batch:
                 if record.topic in STREAMS:
                     self._note(record)
-                elif record.topic == SIGNALS.name or record.key == (self.account if record.topic == COMMANDS.name else self.feed):
+                elif record.topic == SIGNALS.name:
+                    if SIGNAL in record.value:
+                        await self._hand_over(record)
+                elif record.key == (self.account if record.topic == COMMANDS.name else self.feed):
                     await self._hand_over(record)
 
     def _note(self, record: Record) -> None:

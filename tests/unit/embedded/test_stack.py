@@ -27,7 +27,7 @@ def names(stack: Stack) -> set[str]:
 def test_every_part_of_the_stack_is_in_the_table_and_comes_after_parts_that_are(tmp_path: Path):
     table = Stack(tmp_path, Plan(speed=None)).table()
     known = {part.name for part in table}
-    assert known == {"kafka", "postgres", "exchange", "topics", "migrate", "market", "trading", "projector", "gateway", "driver"}
+    assert known == {"kafka", "postgres", "exchange", "topics", "migrate", "market", "analysis", "trading", "projector", "gateway", "driver"}
     assert all(set(part.after) <= known for part in table)
 
 
