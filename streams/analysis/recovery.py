@@ -4,7 +4,7 @@ Days, splits and hours are read from the beginning of their topics: they are sma
 back. Bars are read from the checkpoint on; without one from the first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -41,10 +41,19 @@ class Begin:
     readings: dict[tuple[str, datetime, str, str], NewsScored] = field(default_factory=dict)    # article, version of it, model, its version
 
 
-async def begin(log: EventLog, feed: str, room: Room, until: datetime | None = None, sealed: bool = True) -> Begin:
-    """Everything on the log that a start needs; with `until` as it was at that market time; not `sealed`: from the first bar. Raises LogUnavailable, LogCut."""
+async def begin(log: EventLog, feed: str, room: Room, until: datetime | None = None, sealed: bool = True, only: Collection[str] = ()) -> Begin:
+    """Everything on the log that a start needs; not `sealed`: from the first bar. Raises LogUnavailable, LogCut.
+
+    For looking back: `until`, no checkpoint of a later minute, all news, and nothing of what we said ourselves; `only`, bars of no other partitions than
+    those of these symbols.
+    """
     parts = await checkpoint(log, until) if sealed else ()
     starts = await _starts(log, feed, parts)
+    if until is not None:
+        starts |= await log.begins([NEWS.name])
+    if only:
+        wanted = {log.partition_of(BARS.name, symbol) for symbol in only}
+        starts = Offsets({place: start for place, start in starts.items() if place.topic != BARS.name or place.partition in wanted})
     side = {place: start for place, start in starts.items() if place.topic in (*FACTS, CLOCK.name)}
     since = parts[0].minute if parts else None
     intake = Intake(feed, starts, since)
@@ -61,7 +70,8 @@ async def begin(log: EventLog, feed: str, room: Room, until: datetime | None = N
     go_on = Offsets({**starts, **{place: ends[place] for place in side}})
     facts = intake.before(await _written(log, feed, parts)) if parts else ()
     found = Begin(room, intake, go_on, facts, parts, present=present, readings=readings)
-    await _ours(log, found, until)
+    if until is None:
+        await _ours(log, found)
     return found
 
 
@@ -158,7 +168,7 @@ async def _back(log: EventLog, place: TopicPartition, first: int, span: timedelt
 # -- what we have said already --------------------------------------------------------------------------------------------------------------------------
 
 
-async def _ours(log: EventLog, found: Begin, until: datetime | None) -> None:
+async def _ours(log: EventLog, found: Begin) -> None:
     """The newest scanned minute, answered requests, and the session's shapes and signals."""
     for place in await log.ends([SCANS.name]):
         records = await log.last(*place, count=64)      # the scan of a full market takes 0.2 MB
@@ -166,7 +176,7 @@ async def _ours(log: EventLog, found: Begin, until: datetime | None) -> None:
             event = readable(record)
             if isinstance(event, ScanCompleted | ScanRefused):
                 found.present.add(event.id)
-            if isinstance(event, ScanCompleted) and event.trigger == "minute" and (until is None or event.time <= until):
+            if isinstance(event, ScanCompleted) and event.trigger == "minute":
                 found.done = max(event.time, found.done or event.time)
     for place, _ in sorted((await log.ends([SIGNALS.name])).items()):
         start = await _back(log, place, 0, SIGNALS_BACK, lambda event: isinstance(event, PatternDetected | SignalRaised))
