@@ -4,7 +4,7 @@ The framework would hand raw pydantic texts to the model, and turn any timeout i
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -60,6 +60,15 @@ class Calls(Middleware):
                 return Refusal("INTERNAL", f"the gateway failed on this call ({type(cause).__name__})")
 
 
+# What a value of a form that is not taken should look like, by argument: patterns and parsers speak to programmers.
+FORMS: Mapping[str, str] = {
+    "symbol": "a ticker is letters, digits and dots, as in AAPL or BRK.B",
+    "order_id": "an order's id is a UUID as get_orders tells it",
+    "idempotency_key": "a key is printable characters without spaces, as in aapl-open-20190211-1",
+}
+FORMED = ("string_pattern_mismatch", "uuid_parsing", "uuid_type")
+
+
 def complaints(problems: Iterable[Any]) -> list[str]:
     """pydantic's problems as sentences without its noise: which argument, what is wrong with it, what was given."""
     told: dict[str, None] = {}          # a union reports one problem per member; the first one speaks for the argument
@@ -74,6 +83,8 @@ def complaints(problems: Iterable[Any]) -> list[str]:
                 told[f"{name} is missing"] = None
             case "unexpected_keyword_argument" | "extra_forbidden":
                 told[f"{clean(name, 64)} is not an argument of this tool"] = None
+            case kind if kind in FORMED and name in FORMS:
+                told[f"{name}: {FORMS[name]} (got {clean(repr(problem.get('input')), 80)})"] = None
             case _:
                 said = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
                 told[f"{name}: {said} (got {clean(repr(problem.get('input')), 80)})"] = None

@@ -24,6 +24,7 @@ from streams.log import EventLog, LogCut, LogUnavailable
 from streams.log.kafka import KafkaLog
 from streams.risk.parameters import BadParameters, Change, Pair, bounds, change, read, text, tight
 from streams.risk.waiting import Rules, rules_of
+from streams.trading.accounts import BadAccounts, named
 from streams.workflow.asking import NotAsked, ask
 
 SOURCE = "/catalyst/cli"
@@ -199,7 +200,10 @@ def _still_waiting(rules: Rules) -> Sequence[str]:
 
 
 def _named(account: str | None) -> str:
-    return account or settings.load().account
+    try:
+        return named(settings.load(), account)
+    except BadAccounts as unknown:
+        _end(REFUSED, f"{unknown}. Nothing was asked.")
 
 
 def _asked(command: LimitsChangeRequested | ApprovalGiven, wait: float, repeated: bool = False) -> Event | None:

@@ -109,10 +109,10 @@ def _words(check: Check, intent: Intent, book: Book, parameters: RiskParameters)
     allowed = room(intent.symbol, intent.price, intent.stop, book, parameters) if intent.price is not None else {}
     opens, closes = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in book.session) if book.session else ("unknown", "unknown")
     least = f"{tick_down(intent.price - farthest(intent.price, book.facts_of(intent.symbol), parameters)):f}" if intent.price is not None else "unknown"
-    return {"symbol": intent.symbol, "asked": f"{intent.quantity:f}", "whole": f"{intent.quantity // 1:f}",
+    return {"symbol": intent.symbol, "asked": f"{intent.quantity:f}", "whole": f"{max(intent.quantity // 1, 1):f}",
             "room": f"{allowed.get(check.code, ZERO):f}", "opens": opens, "closes": closes,
             "closed": book.closed, "away": book.away, "halted": book.facts_of(intent.symbol).halted, "free": f"{max(book.free_to_sell(intent.symbol), ZERO):f}",
-            "price": f"{intent.price or ZERO:f}", "last": f"{intent.last or ZERO:f}", "lowest": least}
+            "price": f"{intent.price:f}" if intent.price else "the price", "last": f"{intent.last or ZERO:f}", "lowest": least}
 
 
 # ── limits ──
@@ -227,7 +227,7 @@ CHECKS = (
           "wait for a bar of {symbol}; if none comes, see `catalyst status` for the feed"),
     Check("WHOLE_SHARES", "shares", lambda intent, book, parameters: intent.quantity % 1, _none, (),
           "part of a share in the entry: no stop of a part outlives the day at the broker, and it takes no bracket with one",
-          "ask for {whole} shares of {symbol}, or one more"),
+          "ask for whole shares of {symbol}, for instance {whole}"),
     Check("ORDER_VALUE", "USD", lambda intent, book, parameters: intent.value, _set("max_order_value"), ("max_order_value",),
           "value of the entry at its limit price, else at the last close",
           "at most {room} shares now (asked: {asked})"),

@@ -20,6 +20,7 @@ from schemas.risk import RiskParameters
 PLACES, DIGITS = 6, 12              # after and before the point; figures on the log are rounded to as many places
 WIDTH = 120                         # of the file's comments
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}      # as the model's annotations name them
+COUNTS = frozenset({"max_positions", "correlation_days", "orders_a_minute", "kelly_trades"})       # of things: there is no half of one
 LONGEST = 65_536                    # characters of a file that is still read
 
 Pair = tuple[str, str]              # (name, value) as a command and an approval carry them
@@ -78,6 +79,8 @@ def problem_with(name: str, value: str) -> str:
         return f"{name}: {value[:40]!r} is not a finite number; write it like {text(default_of(name))}"
     if number and ((parts.exponent < -PLACES and number != round(number, PLACES)) or number.adjusted() >= DIGITS):
         return f"{name}: {value[:40]!r} has too many digits; at most {PLACES} after and {DIGITS} before the point"
+    if name in COUNTS and number % 1:
+        return f"{name}: {text(number)} is not a whole number; allowed is {bounds(name)} ({RiskParameters.model_fields[name].description})"
     try:
         FIELDS[name].validate_python(number)
     except ValidationError:

@@ -71,6 +71,19 @@ def every(settings: Settings, environ: Mapping[str, str] | None = None) -> Mappi
     return {**found, **_twice(path, found)}
 
 
+def named(settings: Settings, account: str | None) -> str:
+    """The account that is meant: the one named, or that of the settings. Raises BadAccounts for a name that this installation does not trade under."""
+    if account is None or account == settings.account:
+        return settings.account
+    try:
+        known: Collection[str] = every(settings)
+    except BadAccounts:
+        return account          # nobody can tell: the log will
+    if account not in known:
+        raise BadAccounts(f"no account {account!r}; there are: {', '.join(known)} (CATALYST_ACCOUNT and {path_of(settings.home)})")
+    return account
+
+
 def _tried(make: Callable[..., Settings], *of: Any, **given: Any) -> Settings | BadAccounts:
     try:
         return make(*of, **given)

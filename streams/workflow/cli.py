@@ -26,9 +26,11 @@ from schemas.commands import (
 )
 from schemas.envelope import Event
 from schemas.risk import ApprovalRequested
+from schemas.settings import Settings
 from schemas.trading import CommandRejected
 from streams.log import EventLog, LogCut, LogUnavailable
 from streams.log.kafka import KafkaLog
+from streams.trading.accounts import BadAccounts, named
 from streams.workflow.asking import NotAsked, ask, cycle_of
 from streams.workflow.calendar import NEW_YORK
 from streams.workflow.cycle import Cycle, entries_closed
@@ -106,7 +108,7 @@ def resume(**given: Any) -> None:
 def show(account: str | None) -> None:
     """Print the day as the log tells it: mode, plan, what became of each phase, and whether entries pass."""
     here = settings.load()
-    name = account or here.account
+    name = _named(here, account)
     day, newest = _with_log(lambda log: cycle_of(log, name))
     for line in describe(name, day, newest):
         click.echo(line)
@@ -186,13 +188,20 @@ def _ask(kind: type[Event], given: dict[str, Any], **data: Any) -> None:
     here = settings.load()
     now = datetime.now(UTC)
     key = given["key"] or f"cli-{now:%Y%m%dT%H%M%S%fZ}"
-    command = kind.new(source="/catalyst/cli", subject=given["account"] or here.account, time=now, **data,
+    command = kind.new(source="/catalyst/cli", subject=_named(here, given["account"]), time=now, **data,
                        idempotency_key=key, actor=getpass.getuser(), reason=given["reason"]).stamped(recordedtime=now)
     try:
         answer = _with_log(lambda log: ask(log, command, patience=given["wait"], repeated=bool(given["key"])))
     except NotAsked as lost:
         _end(NO_ANSWER, f"the command may not be on the log: {lost}. Send it again with --key {key}: it counts once.")
     _end(*outcome(answer, command, key, given["wait"]))
+
+
+def _named(here: Settings, account: str | None) -> str:
+    try:
+        return named(here, account)
+    except BadAccounts as unknown:
+        _end(REFUSED, f"{unknown}. Nothing was asked.")
 
 
 def _with_log(work: Callable[[EventLog], Awaitable[T]]) -> T:

@@ -99,3 +99,11 @@ def test_a_price_or_an_order_that_is_none_is_refused_before_anything_is_asked(en
     assert [call(environment, move_stop, "AAPL", price).exit_code for price in ("-1", "dear", "NaN")] == [2, 2, 2]
     assert call(environment, cancel, "the-last-one").exit_code == 2
     assert asked(environment) == []
+
+
+@pytest.mark.parametrize("words", [("stop", "--account", "papre"), ("show", "--account", "papre")])
+def test_an_account_that_is_not_ours_is_refused_with_those_that_are_and_nothing_is_asked(environment, words, tmp_path):
+    result = call({**environment, "CATALYST_HOME": str(tmp_path)}, cycle, *words)
+    assert result.exit_code == 1
+    assert "no account 'papre'; there are: paper (CATALYST_ACCOUNT and " in result.output and result.output.endswith("Nothing was asked.\n")
+    assert asked(environment) == []

@@ -53,7 +53,7 @@ def _describes(schema: dict[str, Any]) -> bool:
     ({"quantity": "ten"}, "quantity: should be a valid decimal (got 'ten')"),
     ({"quantity": 5_000_000}, "quantity: should be less than or equal to 1000000 (got 5000000)"),
     ({"side": "hold"}, "side: should be 'buy' or 'sell' (got 'hold')"),
-    ({"symbol": "AAPL; DROP"}, "symbol: String should match pattern"),
+    ({"symbol": "AAPL; DROP"}, "symbol: a ticker is letters, digits and dots, as in AAPL or BRK.B (got 'AAPL; DROP')"),
     ({"wait_s": 31}, "wait_s: should be less than or equal to 30 (got 31)"),
     ({"idempotency_key": ""}, "idempotency_key: String should have at least 1 character (got '')"),
     ({"leverage": 4}, "leverage is not an argument of this tool"),

@@ -43,6 +43,8 @@ def test_what_is_in_force_already_is_no_change():
     (("leverage", "3"), "leverage: no such risk parameter; `catalyst limits show` lists them"),
     (("max_positions", "0"), "max_positions: 0 is out of bounds; allowed is at least 1, at most 100 (positions open at once, entries on their way counted)"),
     (("position_share", "20%"), "position_share: '20%' is not a number; write it like 0.2"),
+    (("kelly_trades", "10.5"), "kelly_trades: 10.5 is not a whole number; allowed is at least 10 "
+                               "(closed trades from which on Kelly sizing is used; before it the fixed fraction)"),
     (("daily_loss", "NaN"), "daily_loss: 'NaN' is not a finite number; write it like 2000"),
     (("daily_loss", "-Infinity"), "daily_loss: '-Infinity' is not a finite number; write it like 2000"),
     (("daily_loss", "1E+999999"), "daily_loss: '1E+999999' has too many digits; at most 6 after and 12 before the point"),
