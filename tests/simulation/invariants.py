@@ -7,11 +7,13 @@ from datetime import timedelta
 from decimal import Decimal
 
 from schemas import codec
-from schemas.commands import CancelRequested, EmergencyStopRequested, StopMoveRequested, TradeRequested
+from schemas.commands import CancelRequested, EmergencyStopRequested, ModeChangeRequested, StopMoveRequested, TradeRequested
+from schemas.cycle import AccountSealed, CyclePlanned, DayReported, ModeSet, PhaseEntered, SignalPassed
 from schemas.envelope import Event
 from schemas.risk import EmergencyStopped
 from schemas.topics import BROKER, COMMANDS
 from schemas.trading import (
+    AccountHalted,
     CommandRejected,
     OrderAdopted,
     OrderApproved,
@@ -25,9 +27,13 @@ from schemas.trading import (
 from streams.lease import ANSWER, VALID
 from streams.log import TopicPartition
 from streams.log.chain import Chain
+from streams.trading import seal
+from tests.simulation.ending import Ending
 from tests.simulation.ledger import differences
-from tests.simulation.world import ACCOUNT, Ending
+from tests.simulation.wishes import ACCOUNT
 
+TO_SELL = 5.0       # loop seconds between the flattening and the close in which it must be possible
+TO_END = timedelta(minutes=4)       # behind the close, until the day's last phase is surely over
 SLACK = 0.1         # loop seconds that messages are on their way meanwhile
 
 
@@ -78,7 +84,7 @@ def _protected(ending: Ending) -> Iterator[str]:
     """Time in which something was broken, or had just been, does not count: nobody can place a stop at a broker that does not answer."""
     allowed = float(ending.ledger.state.parameters.naked_seconds) / ending.plan.speed + SLACK
     for naked in ending.brokerage.naked:
-        bare = naked.ended - naked.began - sum(max(0.0, min(naked.ended, end) - max(naked.began, begin)) for begin, end in ending.trouble)
+        bare = ending.untroubled(naked.began, naked.ended)
         if bare > allowed:
             yield (f"{naked.symbol} had shares without a stop from {naked.began:.3f} to {naked.ended:.3f}: "
                    f"{bare * ending.plan.speed:.1f} market s of it untroubled")
@@ -124,6 +130,12 @@ def _nothing_without_the_log(ending: Ending) -> Iterator[str]:
                 for departure in ending.departures if departure.log_away_for > VALID + ANSWER)
 
 
+def _under_its_own_lease(ending: Ending) -> Iterator[str]:
+    """A process that was frozen wakes up and finds that another one has taken over."""
+    yield from (f"{departure.at:.4f} {departure.process} sent {departure.client_order_id} {departure.overtaken_for:.1f} s after another had taken the lease"
+                for departure in ending.departures if departure.overtaken_for > SLACK)
+
+
 def _never_late(ending: Ending) -> Iterator[str]:
     yield from (f"{departure.at:.4f} {departure.client_order_id} left {departure.late} after its time"
                 for departure in ending.departures if departure.late > timedelta(0))
@@ -140,6 +152,8 @@ def _answered_once(ending: Ending) -> Iterator[str]:
                 verdicts[event.command_id, "stopped"].append(event)
             case OrderCancelling() | OrderWithdrawn() | OrderReplacing():
                 verdicts[event.causationid, event.order_id].append(event)
+            case ModeSet():
+                verdicts[event.command_id, "mode"].append(event)
             case CommandRejected() if event.topic == COMMANDS.name:
                 rejections[event.offset] += 1
     stops = {order.order_id for order in ending.ledger.state.orders.values() if order.part == "stop"}
@@ -158,8 +172,60 @@ def _answered_once(ending: Ending) -> Iterator[str]:
                 answers += sum(len(verdicts[asked.id, stop]) for stop in stops)
             case EmergencyStopRequested():
                 answers += len(verdicts[asked.id, "stopped"])
+            case ModeChangeRequested():
+                answers += len(verdicts[asked.id, "mode"])
         if answers != expected:
             yield f"the {asked.type if asked else 'unreadable record'} at offset {offset} was answered {answers} times instead of {expected}"
+
+
+def _signals_once(ending: Ending) -> Iterator[str]:
+    """Acted on, refused or passed over, and why: each signal exactly once."""
+    answers = Counter(event.command_id for event in ending.ledger.events if isinstance(event, OrderApproved | OrderDenied))
+    answers.update(event.signal_id for event in ending.ledger.events if isinstance(event, SignalPassed))
+    yield from (f"the signal of {signal.strategy} was answered {answers[signal.id]} times" for signal in ending.ledger.signals() if answers[signal.id] != 1)
+
+
+def _no_entry_once_closed(ending: Ending) -> Iterator[str]:
+    """Behind an emergency stop, a halt or the flattening, on the log."""
+    closed = ""
+    for event in ending.ledger.events:
+        match event:
+            case EmergencyStopped() | AccountHalted():
+                closed = event.type
+            case PhaseEntered(phase="flattening") if not closed:
+                closed = event.phase
+            case PhaseEntered(phase="trading") if closed == "flattening":
+                closed = ""
+            case OrderApproved(part="entry") | OrderSubmitting(part="entry") if closed:
+                yield f"{event.type} {event.side} {event.quantity} {event.symbol} behind {closed}"
+
+
+def _flat_at_the_close(ending: Ending) -> Iterator[str]:
+    """Where there was time to sell between the flattening and the bell; and the last phases come however late."""
+    for plan in [event for event in ending.ledger.events if isinstance(event, CyclePlanned)]:
+        if plan.closes not in ending.held_at:
+            continue
+        bell, held = ending.held_at[plan.closes]
+        flattening = next(phase.at for phase in plan.phases if phase.phase == "flattening")
+        time = ending.untroubled(bell - (plan.closes - flattening).total_seconds() / ending.plan.speed, bell)
+        if held and time > TO_SELL:
+            yield f"held over night: {_shares(dict(held))}, with {time:.1f} untroubled s to sell"
+        if plan.closes + TO_END in ending.held_at:
+            for kind in (DayReported, AccountSealed):
+                count = sum(isinstance(event, kind) and event.session == plan.session for event in ending.ledger.events)
+                if count != 1:
+                    yield f"{kind.kind()} of {plan.session} is there {count} times"
+
+
+def _sealed(ending: Ending) -> Iterator[str]:
+    """A seal is what the events make of the account, and a start from it ends where one from the first record does."""
+    if ending.seals is None:
+        yield "the seals could not be read"
+        return
+    for broken in ending.seals.broken:
+        yield f"the seal of {broken.session} differs in {', '.join(name for name, *_ in broken.differing)}"
+    if ending.from_seal is not None and seal.write(ending.from_seal) != seal.write(ending.ledger.state):
+        yield "a start from the seal finds another account than a start from the first record"
 
 
 def _replays(ending: Ending) -> Iterator[str]:
@@ -181,6 +247,7 @@ INVARIANTS = (
     Invariant("one broker order per intent", _one_order_an_intent),
     Invariant("no order without order.submitting before it", _written_ahead),
     Invariant("nothing is sent while the log is away", _nothing_without_the_log),
+    Invariant("nothing is sent under a lease that another has", _under_its_own_lease),
     Invariant("nothing is sent after its time", _never_late),
     Invariant("it comes to rest", _rested),
     Invariant("broker and log agree on every order and fill", _same_books),
@@ -189,6 +256,10 @@ INVARIANTS = (
     Invariant("positions are equal at broker, log and read model", _same_positions),
     Invariant("orders are equal in log and read model", _same_rows),
     Invariant("every command is answered once", _answered_once),
+    Invariant("every signal is answered once", _signals_once),
+    Invariant("no entry behind a stop, a halt or the flattening", _no_entry_once_closed),
+    Invariant("flat at the close, the day reported and sealed once", _flat_at_the_close),
+    Invariant("a start from the seal is a start from the beginning", _sealed),
     Invariant("the audit replay finds no difference", _replays),
 )
 

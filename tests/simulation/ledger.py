@@ -10,8 +10,9 @@ from projections.rows import Key, Row, Table
 from projections.sources import SOURCES
 from projections.trading import ORDERS, POSITIONS
 from schemas import codec
+from schemas.analysis import SignalRaised
 from schemas.envelope import Event
-from schemas.topics import COMMANDS, TRADING
+from schemas.topics import COMMANDS, SIGNALS, TRADING
 from streams.log import TopicPartition
 from streams.log.chain import Chain, Verdict
 from streams.log.memory import MemoryLog
@@ -35,6 +36,7 @@ class Ledger:
         self._chain = Chain()
         self._next = 0
         self._trading = TopicPartition(TRADING.name, log.partition_of(TRADING.name, account))
+        self._signals = [TopicPartition(SIGNALS.name, number) for number in range(SIGNALS.partitions)]
         self._commands = TopicPartition(COMMANDS.name, log.partition_of(COMMANDS.name, account))
 
     def read(self) -> None:
@@ -65,12 +67,18 @@ class Ledger:
             found.append("the account is not ready")
         if state.positions.get(f"{self._commands.topic}/{self._commands.partition}", 0) < self.log._partitions[self._commands].end:
             found.append("commands wait")
+        found += [f"signals wait in partition {place.partition}" for place in self._signals
+                  if state.positions.get(f"{place.topic}/{place.partition}", 0) < self.log._partitions[place].end]
         found += [f"{order.part} {order.client_order_id or order.order_id} is {order.state}" for order in state.open_orders
                   if order.state in ("approved", "submitting", "unknown", "cancelling", "replacing")]
         found += [f"{symbol} has shares without a stop" for symbol in brokerage.bare]
-        if state.emergency:
-            found += [f"{quantity:f} {symbol} held after the emergency stop" for symbol, quantity in sorted(brokerage.held.items())]
+        if why := state.flat_for():
+            found += [f"{quantity:f} {symbol} held although all is to be flat: {why}" for symbol, quantity in sorted(brokerage.held.items())]
         return found + brokerage.orphans + differences(self, brokerage)
+
+    def signals(self) -> list[SignalRaised]:
+        return [event for place in self._signals for record in self.log._partitions[place].records
+                if isinstance(event := codec.decode(record.value), SignalRaised)]
 
     def commands(self) -> list[tuple[int, Event | None]]:
         """(offset, command) of every record on the account's commands; None for noise."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.trading import TimerFired
+from schemas.trading import OrderSubmitting, TimerFired
 from streams.trading import agent, evidence, intents, protection, reconcile
 from streams.trading.account import ZERO
 from streams.trading.actor import Actor
@@ -17,6 +17,7 @@ from streams.trading.draft import Draft
 from streams.trading.effects import Effects
 from streams.trading.evolve import evolve
 from streams.trading.story import decided
+from streams.writer import StreamWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,26 @@ def _reads_a_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Draft, "now", property(lambda self: self.state.at() + timedelta(microseconds=next(ticks))))
 
 
+def _sends_late(patch: pytest.MonkeyPatch) -> None:
+    async def wrong(self: Effects, order: OrderSubmitting) -> None:
+        try:
+            async with self._lanes["entry" if order.part == "entry" else "other"]:
+                await self._trusted.wait()
+                await self.trading.hold()
+                answer = await self.broker.submit(order)
+            self._answered("submit", self._state().orders[order.order_id], order.client_order_id, order.sending, answer)
+        finally:
+            self.in_flight.discard(order.client_order_id)
+
+    patch.setattr(Effects, "_submit", wrong)
+
+
+def _wakes_up_and_sends(patch: pytest.MonkeyPatch) -> None:
+    async def wrong(self: StreamWriter) -> None: ...
+
+    patch.setattr(StreamWriter, "hold", wrong)
+
+
 MUTATIONS = (
     Mutation("a request leaves before its order.submitting is written", _acts_first, "no order without order.submitting before it", 1),
     Mutation("a fill that was told twice is booked twice", _fills_again, "nothing at the broker is unexplained", 1),
@@ -96,5 +117,7 @@ MUTATIONS = (
     Mutation("nobody looks after lost messages", _never_looks, "it comes to rest", 12),
     Mutation("a position that lost its stop gets no other", _no_stop, "no shares without a stop, no orphan", 3),
     Mutation("a leg whose entry is not named is a stranger's", _strange_legs, "nothing at the broker is unexplained", 45),
+    Mutation("an intent that has expired is sent all the same", _sends_late, "nothing is sent after its time", 70),
+    Mutation("a process that was frozen sends without asking for its lease", _wakes_up_and_sends, "nothing is sent under a lease that another has", 45),
     Mutation("a decision reads a clock", _reads_a_clock, "the audit replay finds no difference", 1),
 )

@@ -18,7 +18,8 @@ FAULTS_DRAWN = 3
 @dataclass(frozen=True, slots=True)
 class Wish:
     """One record on catalyst.commands. `kind`: ask (a trade under a new key), again (the same once more), reuse (an old key, other content), cancel (the
-    order of that wish), move (the symbol's stop, upwards), emergency (stop everything), noise (no event at all)."""
+    order of that wish), move (the symbol's stop, upwards), emergency (stop everything), noise (no event at all), signal (a strategy's, for the symbol),
+    autonomous (let the system act on signals)."""
 
     at: float
     number: int
@@ -56,6 +57,7 @@ class Plan:
     faults: tuple[Fault, ...]
     partial_fills: Decimal
     tape: int                   # which prices
+    hours: str = "morning"      # which of the market's, see HOURS
     salt: int = 0               # another run of luck under the same plan; for making a failing plan smaller
 
     @property
@@ -64,7 +66,8 @@ class Plan:
         return self.minutes * 60 / self.speed
 
     def __str__(self) -> str:
-        head = f"seed {self.seed}: {self.minutes} market minutes at speed {self.speed:g}, prices {self.tape}, partial fills {self.partial_fills}"
+        head = (f"seed {self.seed}: {self.minutes} market minutes of a {self.hours} at speed {self.speed:g}, prices {self.tape}, "
+                f"partial fills {self.partial_fills}")
         return "\n".join([head, *(str(item) for item in sorted((*self.wishes, *self.faults), key=lambda item: item.at))])
 
 
@@ -149,6 +152,8 @@ FAULTS: Mapping[str, Draw] = {
     "kill at point": _point,
     "kill at two points": _two_points,
     "terminate": lambda chance: {"back": round(0.05 + chance.random(), 3)},     # SIGTERM: cancelled, finally blocks run
+    "freeze at point": lambda chance: {"point": "order.submitting acknowledged", "span": round(11 + 10 * chance.random(), 3), "twin": True},
+    #                                         right before the request leaves, until a twin has taken over
     "freeze": _freeze,                      # SIGSTOP, past the lease when it is long; with a twin that may take over
     "twin": _span(1, 15),                   # a second instance starts, and dies
     "timers late": _span(0.5, 10),
@@ -173,13 +178,55 @@ def draw(seed: int, minutes: int = MINUTES, speed: float | None = None) -> Plan:
             return round(max(0.0, chance.choice(moments) + chance.expovariate(30) - 0.01), 4)
         return round(chance.random() * end, 4)
 
-    kinds = list(FAULTS)
+    kinds = [kind for kind in FAULTS if kind != "freeze at point"]
     faults = []
     for _ in range(FAULTS_DRAWN):
         kind = chance.choice(kinds)
         faults.append(Fault(kind, moment(), FAULTS[kind](chance)))
     partial = Decimal(chance.choice(("0", "0", "0.5", "1")))
-    return Plan(seed, speed, minutes, wishes, tuple(sorted(faults, key=lambda fault: fault.at)), partial, chance.randrange(8))
+    plan = Plan(seed, speed, minutes, wishes, tuple(sorted(faults, key=lambda fault: fault.at)), partial, chance.randrange(8))
+    return _at_another_time(_by_itself(_zombie(plan)))
+
+
+def _zombie(plan: Plan) -> Plan:
+    """In one of twenty histories the last fault makes a process freeze at the worst of moments."""
+    chance = random.Random(f"zombie {plan.seed}")
+    if chance.random() > 0.05:
+        return plan
+    last = plan.faults[-1]
+    return replace(plan, faults=(*plan.faults[:-1], Fault("freeze at point", last.at, FAULTS["freeze at point"](chance))))
+
+
+def _by_itself(plan: Plan) -> Plan:
+    """In a quarter of the histories the system acts on signals; half of the purchases are a strategy's then, and some come while nobody has allowed it."""
+    chance = random.Random(f"mode {plan.seed}")
+    if chance.random() > 0.25:
+        return plan
+    wishes = [replace(wish, kind="signal") if wish.kind == "ask" and wish.number and wish.side == "buy" and chance.random() < 0.5 else wish
+              for wish in plan.wishes]
+    allowed = Wish(round(wishes[0].at * chance.random(), 4), len(wishes), "autonomous", SYMBOLS[0], "buy", Decimal(1))
+    return replace(plan, wishes=tuple(sorted((*wishes, allowed), key=lambda wish: wish.at)))
+
+
+NIGHT, MORNING_AFTER = 42, 12       # minutes of the day that ends, and of the next
+
+
+def _at_another_time(plan: Plan) -> Plan:
+    """A fifth of the histories lies around 15:30, a tenth goes on through the night: the wishes then come before the flattening and on the next day."""
+    chance = random.Random(f"hours {plan.seed}")
+    kind = chance.random()
+    if kind > 0.3 or plan.minutes != MINUTES:
+        return plan
+    if kind > 0.1:
+        return replace(plan, hours="afternoon")
+    def moved(at: float) -> float:
+        share = at / plan.end
+        minute = share * 2 * 9 if share < 0.5 else NIGHT + (share * 2 - 1) * MORNING_AFTER
+        return round(minute * 60 / plan.speed, 4)
+    wishes = tuple(replace(wish, at=moved(wish.at)) for wish in plan.wishes)
+    faults = [replace(fault, at=moved(fault.at)) for fault in plan.faults]
+    faults[-1] = replace(faults[-1], at=round((30 + chance.random() * 20) * 60 / plan.speed, 4))        # one around the seal and the night
+    return replace(plan, hours="night", minutes=NIGHT + MORNING_AFTER, wishes=wishes, faults=tuple(sorted(faults, key=lambda fault: fault.at)))
 
 
 KINDS: Mapping[str, float] = {"ask": 16, "again": 2, "reuse": 1, "cancel": 2, "move": 2, "emergency": 0.5, "noise": 1}     # how often

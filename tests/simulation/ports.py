@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from schemas import codec
 from schemas.topics import TRADING
-from schemas.trading import OrderCancelling, OrderReplacing, OrderSubmitting
-from streams.lease import IDLE, AdvisoryLock
+from schemas.trading import LeaseTaken, OrderCancelling, OrderReplacing, OrderSubmitting
+from streams.lease import IDLE, MARK, AdvisoryLock
 from streams.log import Appended, Message, Outcome, Unknown
 from streams.log.admission import refusal
 from streams.log.memory import MemoryLog
@@ -39,6 +39,7 @@ class SimulatedLog(MemoryLog):
         super().__init__(clock=world.wall)
         self.world = world
         self.away_since: float | None = None
+        self.holder = 0, "", 0.0                                # of the account's lease: epoch, process, loop seconds since when
         self.written_ahead: set[tuple[str, int]] = set()       # (client order id, sending) of every order.submitting on the log
 
     async def append(self, topic: str, messages: Sequence[Message], *, deadline: float = 5.0) -> Outcome:
@@ -57,6 +58,8 @@ class SimulatedLog(MemoryLog):
         timer.cancel()
         if isinstance(outcome, Appended) and world.reached(acknowledged):
             await world.never()
+        if process is not None and process.frozen:      # just now, at that very point: it goes on from here when it wakes up
+            await asyncio.sleep(0)
         return outcome
 
     def _arrive(self, topic: str, messages: Sequence[Message], fault: Fault | None, answer: "asyncio.Future[Outcome]", process: Process | None,
@@ -85,6 +88,8 @@ class SimulatedLog(MemoryLog):
             for message in messages:
                 if b'"order.submitting.v1"' in message.value and isinstance(event := codec.decode(message.value), OrderSubmitting):
                     self.written_ahead.add((event.client_order_id, event.sending))
+                elif MARK in message.value and isinstance(event := codec.decode(message.value), LeaseTaken) and (event.epoch or 0) > self.holder[0]:
+                    self.holder = event.epoch or 0, event.holder.rpartition("@")[0], self.world.loop.moment
         outcome = self._write(topic, self.partition_of(topic, messages[0].key), messages)
         if self.world.story is not None and isinstance(outcome, Appended):
             self.world.tell_written(topic, messages, outcome)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+from tests.simulation.ending import Ending
 from tests.simulation.invariants import breaches
 from tests.simulation.loop import Deadlock, Livelock
 from tests.simulation.plan import Plan
-from tests.simulation.world import Ending, play
+from tests.simulation.world import play
 
 TRIES = 300         # histories played while one is made smaller
 LUCK = 3            # runs of luck given to each smaller plan: leaving something out shifts the chances of all that follows

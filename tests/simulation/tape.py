@@ -1,6 +1,7 @@
 """The market's side: a few seeded price paths, made and encoded once per process, because encoding bars is not what is under test."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -33,23 +34,40 @@ class Minute:
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """One price path; minute 0 is over when a history begins."""
+    """One price path, night after night; minute 0 is over when a history begins."""
 
     lease: Message
     minutes: tuple[Minute, ...]
 
 
+DAY = timedelta(days=1)
+# From which minute after the open a history's minutes go on, and after how many of them a night follows.
+HOURS: Mapping[str, tuple[int, int | None]] = {
+    "morning": (0, None),       # from 09:30
+    "afternoon": (345, None),   # from 15:15, with the flattening at 15:30 in the middle
+    "night": (352, 42),         # from 15:22 to 16:04, past the last phase of the day, and on with the next day's open
+}
+
+
 @cache
-def tape(number: int, minutes: int) -> Tape:
-    """Minutes of both symbols from the open on."""
+def hours(name: str, minutes: int) -> tuple[datetime, ...]:
+    """The starts of so many minutes of the market."""
+    first, night = HOURS[name]
+    today = [OPEN + (first + index) * MINUTE for index in range(minutes if night is None else night)]
+    return (*today, *(OPEN + DAY + index * MINUTE for index in range(minutes - len(today))))
+
+
+@cache
+def tape(number: int, starts: tuple[datetime, ...]) -> Tape:
+    """Minutes of both symbols."""
     chance = random.Random(f"tape {number}")
     price = {symbol: Decimal(chance.randrange(2_000, 30_000)) / 100 for symbol in SYMBOLS}
     counts = [0] * BARS.partitions
     lease, chain = Chain().stamp(LeaseTaken.new(source="/market", subject=FEED, time=OPEN, holder="market", previous=0, epoch=1),
                                  recordedtime=OPEN, runid="market")
     made = []
-    for index in range(minutes):
-        start, end = OPEN + index * MINUTE, OPEN + (index + 1) * MINUTE
+    for start in starts:
+        end = start + MINUTE
         bars, recorded = [], []
         for symbol in SYMBOLS:
             opened, closed = price[symbol], (price[symbol] * Decimal(1 + chance.gauss(0, 0.001))).quantize(Decimal("0.01"))
