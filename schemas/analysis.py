@@ -113,7 +113,8 @@ class Candidate(Data):
 
 
 class ScanCompleted(Event, type="scan.completed.v1", identity=("subject", "time", "trigger", "request_id")):
-    """The market was gone through, stage by stage. `subject` is the New York day, `time` the END of the minute it looked at."""
+    """The market was gone through, stage by stage. `subject` is the New York day, `time` the END of the minute it looked at; of a request the moment up to
+    which news count, if that is later."""
 
     trigger: Literal["minute", "request"]
     request_id: UUID | None             # scan.requested

@@ -114,8 +114,8 @@ class Room:
         return [*fresh, *raised, *told, self._completed(seal, found, tuple(signal.id for signal in raised))]
 
     def request(self, asked: ScanRequested) -> Event:
-        """The answer to a request, of the last minute that was folded. No signals come of it: those are the minute's own."""
-        moment = self.last or asked.time
+        """The answer to a request: the bars of the last minute that was folded, the news until now. No signals come of it: those are the minute's own."""
+        moment = max(self.last or asked.time, asked.time)
         if why := wrong_size(asked.universe):
             return ScanRefused.caused_by(asked, source=f"{SOURCE}/scanner", subject=day_of(moment), request_id=asked.id, code="INVALID_UNIVERSE_SIZE",
                                          given=asked.universe, least=LEAST_UNIVERSE, most=MOST_UNIVERSE, message=why)

@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas import codec
 from schemas.broker import BreakerChanged, BrokerAnswered, BrokerSnapshot, CalendarRead
-from schemas.commands import TradeRequested
+from schemas.commands import ScanRequested, TradeRequested
 from schemas.cycle import IntentSimulated, PhaseEntered
 from schemas.envelope import Event
 from schemas.topics import COMMANDS
@@ -69,6 +69,8 @@ class Effects:
                 self.snapshot("minute")
                 if wants_calendar(self._state().cycle) and not self._planning:
                     self.calendar()         # the last one could not be read, or named no session
+            case PhaseEntered(phase="scanning"):
+                self._start(self._ask_scan(event))
             case PhaseEntered(phase="reconciling"):
                 self.snapshot("close")
             case PhaseEntered(phase="done"):
@@ -183,6 +185,15 @@ class Effects:
     async def _hand_over(self, intent: str) -> None:
         request = codec.decode(intent.encode())
         assert isinstance(request, TradeRequested)
+        await self._command(request)
+
+    async def _ask_scan(self, phase: PhaseEntered) -> None:
+        """The day's scan before the open. Its id is a function of account and moment, so that a repeat after a crash is the same."""
+        await self._command(ScanRequested.new(
+            source=phase.source, subject="system", time=phase.time, universe=None, idempotency_key=f"{phase.subject}-{phase.time:%Y-%m-%dT%H:%M}",
+            actor=phase.subject, reason="the day's scan before the open"))
+
+    async def _command(self, request: TradeRequested | ScanRequested) -> None:
         message = Message(request.subject, codec.encode(request), codec.headers(request))
         while not isinstance(await self.log.append(COMMANDS.name, [message]), Appended):
             ERRORS.labels(self.role.name, "append", "retry").inc()

@@ -182,6 +182,17 @@ async def test_a_request_before_any_bar_is_answered_too(market, reader):
     assert [scan.trigger for scan in await scans(market)] == ["request"]
 
 
+async def test_a_scan_before_the_open_takes_in_the_news_of_the_night(market, reader):
+    await market.trade(5)
+    await market.tell("SPY", "SPY raises full-year guidance after record profit, beats estimates", OPENS + timedelta(hours=16))
+    morning = asked(None).model_copy(update={"time": OPENS + timedelta(hours=22, minutes=30)})
+    await market.put(COMMANDS.name, [morning])
+    await reader.read()
+    scan = next(scan for scan in await scans(market) if scan.trigger == "request")
+    assert (scan.time, scan.subject) == (morning.time, "2026-03-17")
+    assert next(left.stage for left in scan.left_out if "SPY" in left.symbols) not in ("universe", "catalyst")
+
+
 async def test_an_impossible_universe_is_refused_with_the_figures(market, reader):
     await market.put(COMMANDS.name, [asked(1000)])
     await reader.read()
