@@ -1,4 +1,4 @@
-"""The vocabulary of the analysis' tests: a log in memory on which a market is written minute by minute, and an analyst who reads it."""
+"""The vocabulary of the analysis' tests: a log, in memory or not, on which a market is written minute by minute, and an analyst who reads it."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from schemas.topics import BARS, CLOCK, INDICATORS, NEWS, REFERENCE, SCANS, SIGN
 from streams.analysis import recovery
 from streams.analysis.agent import begun
 from streams.analysis.analyst import Analyst
-from streams.log import Appended, Message, Offsets
+from streams.log import Appended, EventLog, Message, Offsets
 from streams.log.memory import MemoryLog
 from streams.news.sentiment import Model, embedded
 from streams.role import Role
@@ -30,11 +30,11 @@ SYMBOLS = ("AAA", "BBB", "CCC", "SPY")
 
 
 class Market:
-    """Writes what the market role writes; a second goes by with each write."""
+    """Writes what the market role writes, on the log that is given or on one in memory, on which 7 ms go by with each write."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: EventLog | None = None) -> None:
         self.now = datetime(2026, 3, 16, 12, tzinfo=UTC)
-        self.log = MemoryLog(clock=self._tick)
+        self.log = log or MemoryLog(clock=self._tick)
         self.minute = OPENS
 
     def _tick(self) -> datetime:
@@ -88,8 +88,12 @@ class Market:
     async def trade(self, minutes: int, volume: int = 60_000) -> None:
         """So many minutes of the day's shape: a quiet opening range, then AAA breaks out of it."""
         for _ in range(minutes):
-            step = int((self.minute - OPENS).total_seconds()) // 60 + 1
-            await self.seal(await self.bars({symbol: shape(symbol, step) for symbol in SYMBOLS}, volume * (4 if step > 20 else 1)))
+            await self.seal(await self.shaped(volume))
+
+    async def shaped(self, volume: int = 60_000) -> MinuteSealed:
+        """The bars of one such minute, not sealed yet."""
+        step = int((self.minute - OPENS).total_seconds()) // 60 + 1
+        return await self.bars({symbol: shape(symbol, step) for symbol in SYMBOLS}, volume * (4 if step > 20 else 1))
 
     async def told(self, *topics: str) -> list[Event]:
         """Everything on these topics but checkpoints, each id once, in the order of partitions."""
