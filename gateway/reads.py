@@ -4,7 +4,7 @@ What execute_trade told its caller is waited for, so that a caller reads its own
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,7 +20,7 @@ from gateway.stories import Stories
 from gateway.untrusted import Quoted, clean
 from projections.lifecycle import OPEN_STATES
 from projections.queries import Queries, ReadModelsUnavailable
-from projections.shown import Account, Order
+from projections.shown import Account, Alert, Order, Reach
 from schemas.risk import Environment
 from schemas.settings import Settings
 from schemas.topics import TRADING
@@ -85,7 +85,7 @@ class Reads:
     async def status(self) -> answers.StatusAnswer:
         """What works and how far everything is. Answers also when the log or the database is away, and says so."""
         problems: list[str] = []
-        ends, asked = await asyncio.gather(self._ends(problems), roles(self._settings.run_dir))
+        (reaches, ends), asked = await asyncio.gather(self._ends(problems), roles(self._settings.run_dir))
         problems += [f"role {role.role} is {role.state}: {clean(role.reason or '')}. `catalyst status` and `catalyst logs {role.role}` tell more."
                      for role in asked if role.state != "ready"]
         accounts = pipeline = lags = mode = None
@@ -97,7 +97,7 @@ class Reads:
                 problems += _standing(row) + await self._alarms(row.account, f"account {row.account}: " if len(known) > 1 else "")
             pipeline = [answers.Stage(stage=row.stage, detail=row.detail, last_event_at=row.last_event_at, day=row.day.isoformat(), count=row.count)
                         for row in await self._queries.pipeline()]
-            lags = await self._lags(ends, problems)
+            lags = _lags(reaches, ends, problems) if ends is not None else None
         except ReadModelsUnavailable as error:
             problems.append(f"READS_UNAVAILABLE: {error}. execute_trade still works.")
         session = {True: "open", False: "closed", None: "not seen yet"}[self._stories.session_open]
@@ -159,8 +159,7 @@ class Reads:
         standing = await self._queries.alerts(account, standing=True)
         failed = [row for row in await self._queries.failures(account, limit=FAILED) if row.kind in ("rejected", "unknown")]
         return [
-            *(f"{whose}{row.level}: {row.code} {row.subject_of}".rstrip() + f", {row.actual.normalize():f} of {row.limit.normalize():f}; see get_risk_status"
-              for row in standing),
+            *(f"{whose}{row.level}: {row.code} {row.subject_of}".rstrip() + f"{_figures(row)}; see get_risk_status" for row in standing),
             *(f"{whose}order {row.order_id} in {row.symbol} is {row.kind}: see get_orders" for row in failed),
             *(f"{whose}{row.what} waits for approval {row.approval_id}: a person types `catalyst approve {row.approval_id} --account {account}` on the host"
               for row in await self._queries.approvals(account)),
@@ -183,33 +182,37 @@ class Reads:
         return answers.Freshness(as_of=reach.last_at if reach else None, market_minute=self._stories.minute, lag_events=lag,
                                  lag_s=_age(reach.last_at) if lag and reach else None)
 
-    async def _lags(self, ends: Offsets | None, problems: list[str]) -> list[answers.TopicLag] | None:
-        reaches = await self._queries.reaches()
-        if ends is None:
-            return None
-        applied = {TopicPartition(reach.topic, reach.partition): reach for reach in reaches}
-        rows = []
-        for topic in sorted({place.topic for place in applied}):
-            places = [place for place in ends if place.topic == topic]
-            behind = {place: ends[place] - (applied[place].next_offset if place in applied else 0) for place in places}
-            lag = sum(max(0, events) for events in behind.values())
-            problems += [f"LOG_CUT: {topic} partition {place.partition} is {-events} events shorter than what the read models have seen: it was truncated "
-                         "or replaced. Nothing told here can be trusted; see `catalyst status`." for place, events in behind.items() if events < 0]
-            newest = max((at for place in places if place in applied and (at := applied[place].last_at)), default=None)
-            rows.append(answers.TopicLag(topic=topic, lag_events=lag, as_of=newest, lag_s=_age(newest) if lag else None))
-        return rows
-
-    async def _ends(self, problems: list[str]) -> Offsets | None:
+    async def _ends(self, problems: list[str]) -> tuple[Sequence[Reach], Offsets | None]:
+        """How far the read models are, and then where the log ends: in this order, or what comes in between would look like a log that was cut."""
         try:
-            topics = sorted({reach.topic for reach in await self._queries.reaches()})
+            reaches = await self._queries.reaches()
         except ReadModelsUnavailable:
-            topics = []
+            reaches = []
         try:
             async with asyncio.timeout(ENDS_S):
-                return await self._stories.log.ends(topics or [TRADING.name])
+                return reaches, await self._stories.log.ends(sorted({reach.topic for reach in reaches}) or [TRADING.name])
         except (LogUnavailable, LogCut, TimeoutError) as error:
             problems.append(f"LOG_UNAVAILABLE: {error or 'the log does not answer'}. No trade can be asked for until it is back.")
-            return None
+            return reaches, None
+
+
+def _lags(reaches: Sequence[Reach], ends: Offsets, problems: list[str]) -> list[answers.TopicLag]:
+    applied = {TopicPartition(reach.topic, reach.partition): reach for reach in reaches}
+    rows = []
+    for topic in sorted({place.topic for place in applied}):
+        places = [place for place in ends if place.topic == topic]
+        behind = {place: ends[place] - (applied[place].next_offset if place in applied else 0) for place in places}
+        lag = sum(max(0, events) for events in behind.values())
+        problems += [f"LOG_CUT: {topic} partition {place.partition} is {-events} events shorter than what the read models have seen: it was truncated "
+                     "or replaced. Nothing told here can be trusted; see `catalyst status`." for place, events in behind.items() if events < 0]
+        newest = max((at for place in places if place in applied and (at := applied[place].last_at)), default=None)
+        rows.append(answers.TopicLag(topic=topic, lag_events=lag, as_of=newest, lag_s=_age(newest) if lag else None))
+    return rows
+
+
+def _figures(row: Alert) -> str:
+    """What was, and what may be; an alarm that measures nothing has none."""
+    return f", {row.actual.normalize():f} of {row.limit.normalize():f}" if row.actual or row.limit else ""
 
 
 def _account(row: Account) -> answers.AccountStatus:

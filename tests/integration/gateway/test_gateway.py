@@ -4,13 +4,16 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import httpx
 import pytest
 
 from projections.queries import Queries
+from projections.shown import Reach
 from schemas import codec
 from schemas.analysis import SignalRaised
 from schemas.risk import EmergencyStopped, LimitsSet, RiskParameters
@@ -123,6 +126,24 @@ async def test_each_account_is_asked_and_told_of_by_its_name(gateway: Process) -
     assert {row["account"]: row.get("environment") for row in status["accounts"]}["live"] == "live"
     assert (stopped["status"], stopped["account"]) == ("done", "live") and "Only account live is stopped" in stopped["next"]
     assert said(stranger).startswith("UNKNOWN_ACCOUNT: account: 'lief' is not one of ours; there are: paper, live. Nothing was done.")
+
+
+async def test_what_comes_while_the_status_is_read_is_not_taken_for_a_log_that_was_cut(gateway: Process, tmp_path: Path) -> None:
+    async with gateway.world() as actor:
+        looking = a_gateway(Settings(home=tmp_path, database_url=gateway.database_url), actor.log)      # type: ignore[arg-type]
+        queries, place = looking.reads._queries, actor.log.partition_of(TRADING.name, "paper")
+        reaches = queries.reaches
+
+        async def and_something_comes() -> Sequence[Reach]:
+            await actor.say(LimitsSet.new(**ABOUT, time=OPEN, version=next(versions), parameters=RiskParameters(), changed=(), origin="start"))
+            assert await queries.reached(TRADING.name, place, (await actor.log.ends([TRADING.name]))[TopicPartition(TRADING.name, place)] - 1, 30)
+            return await reaches()
+
+        versions = count(100)
+        queries.reaches = and_something_comes       # type: ignore[method-assign]
+        status = await looking.reads.status()
+    assert not [problem for problem in status.problems or () if problem.startswith("LOG_CUT")]
+    assert {row.topic: row.lag_events for row in status.read_models or ()}[TRADING.name] == 0
 
 
 async def test_a_long_list_says_how_to_see_the_rest(gateway: Process) -> None:
