@@ -82,6 +82,17 @@ def report(tally: Tally, seconds: float, workers: int) -> str:
     return "\n".join(lines)
 
 
+def _progress(done: int, wanted: int, seconds: float, told: float) -> float:
+    """Say how far it is: on a screen each time, into a file each minute. Seconds at which it was last said."""
+    screen = sys.stderr.isatty()
+    if not screen and seconds - told < 60:
+        return told
+    rate, begin = done / seconds, "\r" if screen else ""
+    print(f"{begin}{done:,} of {wanted:,} histories, {rate:,.1f}/s, {(wanted - done) / rate / 60:,.0f} min to go   ",
+          end="" if screen else "\n", file=sys.stderr, flush=True)
+    return seconds
+
+
 def explain(seed: int, found: Sequence[Breach], *, shrink: bool) -> str:
     """A failing seed: what it broke, and the shortest way there."""
     with laboratory():
@@ -103,12 +114,11 @@ def main() -> int:
         with laboratory():
             print("\n".join([str(draw(given.seed)), "", *story(draw(given.seed))]))
         return 0
-    tally, began = Tally(), time.monotonic()
+    tally, began, told = Tally(), time.monotonic(), 0.0
     with ProcessPoolExecutor(given.workers) as pool:
         for part in pool.map(play_all, _shares(given.seed, given.runs)):
             tally.add(part)
-            if sys.stderr.isatty():
-                print(f"\r{tally.runs:,} of {given.runs:,}", end="", file=sys.stderr, flush=True)
+            told = _progress(tally.runs, given.runs, time.monotonic() - began, told)
             if tally.broken and not given.keep_going:
                 pool.shutdown(wait=False, cancel_futures=True)
                 break

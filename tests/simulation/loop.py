@@ -98,6 +98,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.ready: list[asyncio.Handle] = []
         self.failures: list[dict[str, Any]] = []        # exceptions that nobody took
         self._tasks: list[asyncio.Task[Any]] = []       # kept to the end: what is dead must not be collected, and so cleaned up, in the middle of a history
+        self._timers: list[tuple[float, asyncio.TimerHandle]] = []      # a heap; by itself a timer would be compared with each other by a method
         self.set_exception_handler(lambda loop, context: self.failures.append(context))
 
     def time(self) -> float:
@@ -110,8 +111,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def call_at(self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)      # type: ignore[attr-defined]
-        timer._scheduled = True                     # type: ignore[attr-defined]
+        heapq.heappush(self._timers, (when, timer))
         return timer
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.TimerHandle:
@@ -144,17 +144,15 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _jump(self) -> None:
         """Time goes on to the next timer; all that is due then is ready."""
-        timers = self._scheduled                    # type: ignore[attr-defined]
-        while timers and timers[0]._cancelled:
-            heapq.heappop(timers)._scheduled = False
+        timers = self._timers
+        while timers and timers[0][1]._cancelled:   # type: ignore[attr-defined]
+            heapq.heappop(timers)
         if not timers:
             waiting = sorted(task.get_name() for task in asyncio.all_tasks(self) if not task.done())
             raise Deadlock(f"nothing is ready, no timer is set; waiting: {', '.join(waiting)}")
-        self.moment = max(self.moment, timers[0]._when)
-        while timers and timers[0]._when <= self.moment:
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
-            self.ready.append(timer)
+        self.moment = max(self.moment, timers[0][0])
+        while timers and timers[0][0] <= self.moment:
+            self.ready.append(heapq.heappop(timers)[1])
 
     def _process_events(self, event_list: Any) -> None: ...
 

@@ -31,6 +31,7 @@ from tests.simulation.wishes import ACCOUNT, record
 
 QUIET = 40.0        # loop seconds within which everything must have come to rest, once the faults are over
 RECOVERY = 12.0     # loop seconds after a fault and the client's patience in which everything must be as it should; a lost lease takes 10
+MORE = 60           # market minutes behind the last of a plan; more than it may take to come to rest
 CALM = 1.0          # loop seconds that nothing may change before it counts as rest
 
 
@@ -49,7 +50,7 @@ class World:
         self.lock: SimulatedLock | None = None
         self.departures: list[Departure] = []
         self.deaths: list[str] = []
-        self._starts = hours(plan.hours, plan.minutes + 120)
+        self._starts = hours(plan.hours, plan.minutes + MORE)
         self.tape = tape(plan.tape, self._starts)
         self.brokerage = Brokerage(plan.seed, self._starts[0], plan.partial_fills, self.market_now, self.loop.time, self._broadcast)
         self.hosts = [Host(self, "one"), Host(self, "two")]
