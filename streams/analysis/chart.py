@@ -39,6 +39,8 @@ LINES = {       # indicator -> colour and style; a band is two lines
     "vwap": ("#b0307a", "--"), "bollinger_upper": ("#9aa7b5", ":"), "bollinger_lower": ("#9aa7b5", ":")}
 LEVELS = {"target": UP, "breakout": INK, "stop": DOWN}
 TICKS = 12      # labels on the time axis, about
+NEAR = 0.05     # of the width: labels nearer than this would cover each other
+PAPER = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def draw(picture: Picture, path: Path) -> None:
         _pattern(picture, picture.pattern, price, place)
     _fills(picture, price)
     _axes(picture, price, volume)
-    figure.subplots_adjust(left=0.05, right=0.91, top=0.9, bottom=0.07)
+    figure.subplots_adjust(left=0.05, right=0.9, top=0.9, bottom=0.07)
     figure.savefig(path, format="png")
 
 
@@ -145,11 +147,13 @@ def _pattern(picture: Picture, pattern: PatternDetected, price: Axes, place: Map
     if spots:
         across, up, _ = zip(*spots, strict=True)
         price.plot(across, up, color=INK, linewidth=1.4, marker="o", markersize=6, markerfacecolor="white", zorder=5)
-        middle = (max(up) + min(up)) / 2
+        middle, said = (max(up) + min(up)) / 2, list[tuple[int, bool]]()
         for x, y, name in spots:
             above = y >= middle
-            price.annotate(name, (x, y), (0, 11 if above else -11), textcoords="offset points", ha="center", va="bottom" if above else "top", fontsize=9,
-                           color=INK, zorder=6, bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.75})
+            near = sum(side is above and abs(x - other) < NEAR * len(picture.bars) for other, side in said)     # one above the other, or they cover each other
+            price.annotate(name.replace("_", " "), (x, y), (0, (11 + 15 * near) * (1 if above else -1)), textcoords="offset points", ha="center",
+                           va="bottom" if above else "top", fontsize=9, color=INK, zorder=6, bbox=PAPER)
+            said.append((x, above))
     begin = place.get(epoch_minutes(pattern.first), 0)
     for name, colour in LEVELS.items():
         level = getattr(pattern, name)
@@ -165,7 +169,7 @@ def _fills(picture: Picture, price: Axes) -> None:
         price.plot(nth, float(fill.price), marker="^" if bought else "v", markersize=13, color=UP if bought else DOWN, markeredgecolor="white", zorder=7)
         price.annotate(f"{'bought' if bought else 'sold'} {fill.quantity.normalize():f} at {fill.price:,.2f}", (nth, float(fill.price)),
                        (0, -16 if bought else 16), textcoords="offset points", ha="center", va="top" if bought else "bottom", fontsize=9,
-                       color=UP if bought else DOWN, fontweight="bold", zorder=8)
+                       color=UP if bought else DOWN, fontweight="bold", zorder=8, bbox=PAPER)
 
 
 def _axes(picture: Picture, price: Axes, volume: Axes) -> None:
