@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Literal, cast, get_args
 from uuid import UUID
 
-from gateway import answers, overview
+from gateway import answers, found, overview
 from gateway.clock import market_time
 from gateway.outcome import OrderState, Story
 from gateway.refusals import Refusal
@@ -135,6 +135,21 @@ class Reads:
         async with _reading():
             rows = await self._queries.signals(self._settings.account, symbol=symbol, limit=limit)
             return answers.SignalsAnswer(account=self._settings.account, signals=[overview.signal(row) for row in rows], freshness=await self._freshness())
+
+    async def candidates(self, symbol: str | None) -> found.CandidatesAnswer:
+        """The newest scan, and why a symbol is in it or not. Raises Refusal."""
+        async with _reading():
+            scan = await self._queries.scan()
+            rows, stages = (await self._queries.candidates(scan.scan_id), await self._queries.scan_stages(scan.scan_id)) if scan else ((), ())
+            left = await self._queries.left_out(scan.scan_id, symbol) if scan and symbol else None
+            why = found.why(symbol, scan, rows, stages, left) if symbol else None
+            return found.candidates(scan, rows, stages, why, await self._freshness())
+
+    async def news(self, symbol: str | None) -> found.NewsAnswer:
+        """Headlines, the newest first. Raises Refusal."""
+        async with _reading():
+            rows = await self._queries.news(symbol)
+            return found.NewsAnswer(articles=[found.article(row) for row in rows], freshness=await self._freshness())
 
     async def old_story(self, command: UUID) -> Story | None:
         """A request that is older than what the log's tail remembers; None also when the database cannot say."""

@@ -163,10 +163,7 @@ def refused(event: ScanRefused) -> Iterator[Change]:
 
 
 def indicators(event: IndicatorsComputed) -> Iterator[Change]:
-    """The figures of a watched symbol at the END of a bar."""
-    ended = minute(event.time)
-    yield stub(event.subject)
-    yield ended
+    """The figures of a watched symbol at the END of a bar. The symbol and the minute are put by its bars: rows of what forgets must not leave any others."""
     values = event.values
-    yield Put(INDICATORS, Indicators(security_id(event.subject), event.timeframe, ended.row[0], event.definitions, event.watched,
+    yield Put(INDICATORS, Indicators(security_id(event.subject), event.timeframe, minute(event.time).row[0], event.definitions, event.watched,
                                      *(values.get(name) for name in NAMES)))

@@ -22,18 +22,23 @@ from projections.shown import (
     Account,
     Alert,
     Approval,
+    Article,
     Breaker,
+    Candidate,
     Check,
     Cycle,
     Decision,
     Failure,
     Gauge,
+    LeftOut,
     Order,
     Outcome,
     Parameter,
     Position,
     Reach,
     Rejection,
+    Scan,
+    ScanStage,
     Signal,
     Stage,
     Value,
@@ -174,6 +179,29 @@ class Queries:
         rows = await self._read(Signal, "SELECT DISTINCT ON (raised_at, id) * FROM v_signals WHERE $1::text IS NULL OR symbol = $1 "
                                         "ORDER BY raised_at DESC, id, account IS NOT DISTINCT FROM $3 DESC LIMIT $2", symbol, limit, account)
         return [row if row.account in (None, account) else replace(row, account=None, became="open", code=None, reason=None, order_id=None) for row in rows]
+
+    async def scan(self) -> Scan | None:
+        """The newest scan; None before the first."""
+        rows = await self._read(Scan, "SELECT * FROM v_scans_latest")
+        return rows[0] if rows else None
+
+    async def scan_stages(self, scan: UUID) -> Sequence[ScanStage]:
+        """A scan's stages, in order."""
+        return await self._read(ScanStage, "SELECT name, question, thresholds, entered, kept FROM v_scan_stages WHERE scan_id = $1 ORDER BY place", scan)
+
+    async def candidates(self, scan: UUID) -> Sequence[Candidate]:
+        """A scan's candidates, the best first."""
+        return await self._read(Candidate, f"SELECT {', '.join(Candidate.__slots__)} FROM v_scan_results WHERE scan_id = $1 ORDER BY rank", scan)
+
+    async def left_out(self, scan: UUID, symbol: str) -> LeftOut | None:
+        """Why a symbol was no candidate of the scan, which is its New York day's newest; None where it was one, or was not looked at."""
+        rows = await self._read(LeftOut, "SELECT symbol, stage, figure, value FROM v_scan_left_out WHERE scan_id = $1 AND symbol = $2", scan, symbol)
+        return rows[0] if rows else None
+
+    async def news(self, symbol: str | None = None, *, limit: int = 20) -> Sequence[Article]:
+        """Articles, the last changed first."""
+        return await self._read(Article, f"SELECT {', '.join(Article.__slots__)} FROM v_news WHERE $1::text IS NULL OR $1 = ANY(symbols) "
+                                         "ORDER BY updated_at DESC, id LIMIT $2", symbol, limit)
 
     async def breakers(self, account: str) -> Sequence[Breaker]:
         """The circuit breakers as they are."""

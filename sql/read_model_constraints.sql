@@ -26,9 +26,7 @@ ALTER TABLE catalysts
     ADD FOREIGN KEY (article_id) REFERENCES news_articles,
     ADD FOREIGN KEY (security_id) REFERENCES securities;
 ALTER TABLE patterns ADD FOREIGN KEY (security_id) REFERENCES securities;
-ALTER TABLE technical_indicators
-    ADD FOREIGN KEY (security_id) REFERENCES securities,
-    ADD FOREIGN KEY (time_id) REFERENCES time_dimension;
+-- None on technical_indicators: its topic forgets, and a minute or symbol that it alone had told of would be missing after a rebuild.
 ALTER TABLE scan_stages ADD FOREIGN KEY (scan_id) REFERENCES scans;
 ALTER TABLE scan_results
     ADD FOREIGN KEY (scan_id) REFERENCES scans,

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -18,13 +18,15 @@ from projections.engine import TOPICS
 from projections.rebuild import rebuild
 from projections.verify import verify
 from schemas import codec
-from schemas.topics import BARS, REFERENCE
+from schemas.topics import BARS, INDICATORS, REFERENCE
 from streams.log import LogUnavailable, Message
 from streams.log.kafka import KafkaLog
 from streams.log.memory import MemoryLog
 from streams.log.topics import apply
 from tests.integration.projections.conftest import hashes, projecting, run_sql
 from tests.unit.projections.stories import Account, Tape, a_day, asked, bar
+from tests.unit.projections.stories_analysis import told
+from tests.unit.schemas.scene import MINUTE
 
 paper = Account()
 
@@ -192,6 +194,40 @@ async def test_verify_cannot_look_when_the_log_is_away_or_cut(house: House):
     house.log.drop_tail(place, 5)
     with pytest.raises(ProjectionHalted, match="truncated or replaced"):
         await verify(house.url, house.log)
+
+
+def later(minute: int) -> datetime:
+    """Behind everything in the day: market time runs forwards."""
+    return MINUTE + timedelta(minutes=minute)
+
+
+async def test_what_a_topic_has_forgotten_is_kept_live_not_rebuilt_and_not_compared(house: House):
+    """Indicators are derived and kept for seven days: what is left of them is proven, and a rebuild begins with it."""
+    assert isinstance(house.log, MemoryLog)
+    await house.log.append_many(INDICATORS.name, [Message(event.subject, codec.encode(event)) for event in (told("SYM1", later(9)), told("SYM1", later(10)))])
+    await house.catch_up()
+    before = (await hashes(house.url))["technical_indicators"].rows
+    for place, end in (await house.log.ends([INDICATORS.name])).items():
+        house.log.drop_front(place, end - (place.partition == house.log.partition_of(INDICATORS.name, "SYM1")))
+    found = await verify(house.url, house.log)
+    assert found.equal and found.live["technical_indicators"].rows == 0, "a partition that forgot everything proves nothing"
+    for place in await house.log.ends([INDICATORS.name]):
+        if place.partition != house.log.partition_of(INDICATORS.name, "SYM1"):
+            await house.log.append_many(INDICATORS.name, [Message(f"P{n}", codec.encode(told(f"P{n}", later(8)))) for n in range(200)
+                                                          if house.log.partition_of(INDICATORS.name, f"P{n}") == place.partition][:1])
+    await house.log.append_many(INDICATORS.name, [Message("SYM1", codec.encode(told("SYM1", later(11))))])
+    await house.catch_up()
+    assert (await hashes(house.url))["technical_indicators"].rows == before + 12
+    found = await verify(house.url, house.log)
+    assert found.equal and found.live["technical_indicators"].rows == 1, "of the minutes behind the oldest record left there is one"
+    await run_sql(house.url, f"UPDATE technical_indicators SET rsi_14 = 1 WHERE time_id = {int(later(11).timestamp()) // 60}")
+    found = await verify(house.url, house.log)
+    assert found.unequal == ["technical_indicators"] and [one.type for one in found.behind] == ["indicators.computed.v1"]
+    done = await rebuild(house.url, house.log)
+    assert done.comparison is not None and done.comparison.unequal == ["technical_indicators"]
+    assert (await hashes(house.url))["technical_indicators"].rows == 13
+    async with projecting(house.url) as projection:
+        assert projection.positions == await house.log.ends(list(TOPICS))
 
 
 # The commands, on the real broker.

@@ -1,7 +1,7 @@
 """What people read of a day: positions with their protection, limits with what is used of them, alarms, the cycle, what failed."""
 
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +11,11 @@ import pytest
 from projections.database import connected
 from projections.queries import Queries
 from schemas.reference import SectorAssigned
-from schemas.topics import COMMANDS, REFERENCE, TRADING
+from schemas.topics import BARS, COMMANDS, REFERENCE, TRADING
 from tests.integration.projections.conftest import project
-from tests.unit.projections.stories import Account, Tape, asked, at, everything_else
+from tests.unit.projections.stories import Account, Tape, asked, at, bar, everything_else
+from tests.unit.schemas.scene import BEFORE, MINUTE
+from tests.unit.schemas.story_analysis import ARTICLE
 
 paper = Account()
 
@@ -25,6 +27,7 @@ def a_bracket_day() -> Tape:
     naked, denied, refused = (asked(key, symbol="MSFT") for key in ("naked", "denied", "refused"))
     tape.say(REFERENCE.name, *(SectorAssigned.new(source="/reference/sectors", subject=name, time=at(0), sector="Information Technology")
                                for name in ("AAPL", "MSFT")))
+    tape.say(BARS.name, *(bar("SYM1", minute) for minute in (1, 2, 3)))
     tape.say(COMMANDS.name, entry, naked, denied, refused)
     tape.say(TRADING.name, paper.lease(1), paper.limits(), paper.ready(), paper.approve(entry), paper.submit(entry), paper.accept(entry), paper.legs(entry),
              paper.fill(entry, 10, "100"), paper.approve(naked), paper.submit(naked), paper.accept(naked), paper.fill(naked, 10, "200"), paper.deny(denied),
@@ -48,7 +51,10 @@ async def test_the_views_tell_the_day(day: Queries, database: str) -> None:
     await alarms_and_approvals_stand_until_they_are_settled(day)
     await whatever_failed_is_in_one_place(day)
     await signals_and_cycles_tell_what_became_of_them(day)
+    await the_newest_scan_tells_its_candidates_and_why_the_others_are_out(day)
+    await news_are_told_in_their_newest_version(day)
     async with connected(database, "test") as connection:
+        await the_newest_indicators_of_a_symbol_are_a_row(connection)
         await the_days_performance_is_a_row(connection)
         await every_view_can_be_read(connection)
 
@@ -101,6 +107,32 @@ async def signals_and_cycles_tell_what_became_of_them(day: Queries) -> None:
     assert (cycle.session, cycle.phase, cycle.mode) == (date(2026, 3, 16), "trading", "autonomous")
     assert [phase["state"] for phase in cycle.phases][:3] == ["missed", "to come", "entered"]
     assert cycle.report is not None and cycle.report["realised"] == Decimal("112.40")
+
+
+async def the_newest_scan_tells_its_candidates_and_why_the_others_are_out(day: Queries) -> None:
+    scan = await day.scan()
+    assert scan is not None and scan.scanned_at == MINUTE
+    (chosen,) = await day.candidates(scan.scan_id)
+    assert (chosen.symbol, chosen.rank, chosen.pattern, chosen.breakout, chosen.catalyst) == ("AAPL", 1, "opening_range_breakout", 172.05, None)
+    assert chosen.figures["technical"][0]["name"] == "rsi_14"
+    (stage,) = await day.scan_stages(scan.scan_id)
+    assert (stage.name, stage.entered, stage.kept, stage.thresholds) == ("technical", 3, 1, {"rsi_least": 40, "rsi_most": 70})
+    high, unknown = await day.left_out(scan.scan_id, "MSFT"), await day.left_out(scan.scan_id, "XYZ")
+    assert high is not None and (high.stage, high.figure, high.value) == ("technical", "rsi_14", 74.2)
+    assert unknown is not None and unknown.value is None
+    assert await day.left_out(scan.scan_id, "AAPL") is None
+
+
+async def news_are_told_in_their_newest_version(day: Queries) -> None:
+    (article,) = await day.news("MSFT")
+    assert (article.id, article.updated_at, article.symbols) == (ARTICLE, BEFORE + timedelta(minutes=4), ["AAPL", "MSFT"])
+    assert (article.sentiment, article.catalyst) == (None, None), "nobody has read the newest version yet"
+    assert not await day.news("XYZ")
+
+
+async def the_newest_indicators_of_a_symbol_are_a_row(connection: Any) -> None:
+    row = await connection.fetchrow("SELECT * FROM v_indicators_latest WHERE symbol = 'SYM1' AND timeframe = '1m'")
+    assert (row["told_at"], row["rsi_14"], row["sma_20"], row["obv"]) == (at(3), 62.0, 100.5, None)
 
 
 async def the_days_performance_is_a_row(connection: Any) -> None:

@@ -11,8 +11,8 @@ import gateway
 from gateway.refusals import CODES, Refusal
 from tests.unit.gateway.conftest import Gateway, text
 
-TOOLS = ["get_system_status", "get_positions", "get_orders", "get_risk_status", "get_trading_cycle", "get_signals", "execute_trade", "cancel_order",
-         "move_stop", "control_trading", "emergency_stop", "change_risk_limits"]
+TOOLS = ["get_system_status", "get_positions", "get_orders", "get_risk_status", "get_trading_cycle", "get_signals", "get_candidates", "get_news",
+         "execute_trade", "cancel_order", "move_stop", "control_trading", "emergency_stop", "change_risk_limits"]
 GOOD = {"symbol": "AAPL", "side": "buy", "quantity": 1, "idempotency_key": "k", "reason": "a test"}
 
 
