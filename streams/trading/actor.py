@@ -65,7 +65,7 @@ class Actor:
         self._room = asyncio.Event()
         self._held: deque[Arrival] = deque()                # requests and signals that wait for reconciliation
         self._ranked = Ranked()                             # signals that wait for those raised with them
-        self._since: float | None = None                    # when the first of these came
+        self._since = 0.0                                   # when the first of these came
         self._arrived: deque[Arrival] = deque()             # what is to be admitted next, in order
         self._said: asyncio.Queue[Frame | Said | Settled] = asyncio.Queue()     # what goes to catalyst.broker before anybody interprets it
         self._unwritten = 0                                 # of it, what is not in the mail yet
@@ -178,8 +178,9 @@ class Actor:
         """Requests at once; signals with those that were raised with them."""
         for item in released:
             if isinstance(item.given, SignalRaised):
+                if not self._ranked:
+                    self._since = asyncio.get_running_loop().time()
                 self._ranked.add(item)
-                self._since = self._since or asyncio.get_running_loop().time()
             else:
                 self._arrived.append(item)
 
@@ -188,11 +189,8 @@ class Actor:
         at most, since who raised them may be gone."""
         if self.clock.pace == "lockstep":
             return [] if self._awaited() or self._ranked.newest > self.clock.now() else self._ranked.whole()
-        late = self._since is not None and asyncio.get_running_loop().time() - self._since >= COMPANY
-        ready = self._ranked.rest() if late else self._ranked.whole()
-        if not self._ranked:
-            self._since = None
-        return ready
+        late = asyncio.get_running_loop().time() - self._since >= COMPANY
+        return self._ranked.rest() if late else self._ranked.whole()
 
     async def _admit_all(self) -> None:
         """Admit what has arrived. Before a simulated minute the timers of the time it jumps over have their turn, each with its consequences."""

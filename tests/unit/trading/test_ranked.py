@@ -50,3 +50,22 @@ def test_the_rest_is_given_out_when_nothing_can_be_waited_for():
     ranked = Ranked()
     ranked.add(raised(2, 3))
     assert symbols(ranked.rest()) == ["S2"]
+
+
+def test_a_signal_that_the_log_has_twice_stands_for_no_other_one():
+    ranked = Ranked()
+    for number in (1, 1):
+        ranked.add(raised(number, 2))
+    assert ranked.whole() == []
+    ranked.add(raised(2, 2))
+    assert symbols(ranked.whole()) == ["S1", "S1", "S2"]
+
+
+def test_what_comes_when_its_group_has_been_given_out_waits_for_nobody():
+    ranked = Ranked()
+    ranked.add(raised(1, 2))
+    assert symbols(ranked.rest()) == ["S1"]         # an emergency stop stood behind it
+    ranked.add(raised(2, 2))
+    ranked.add(raised(1, 2))                        # and a repeat
+    assert symbols(ranked.whole()) == ["S1", "S2"]
+    assert not ranked
