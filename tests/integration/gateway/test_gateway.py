@@ -15,10 +15,11 @@ import pytest
 from projections.queries import Queries
 from projections.shown import Reach
 from schemas import codec
-from schemas.analysis import SignalRaised
+from schemas.analysis import ScanCompleted, SignalRaised
+from schemas.news import Article
 from schemas.risk import EmergencyStopped, LimitsSet, RiskParameters
 from schemas.settings import Settings
-from schemas.topics import SIGNALS, TRADING
+from schemas.topics import NEWS, SCANS, SIGNALS, TRADING
 from streams.log import Appended, Message, TopicPartition
 from streams.log.kafka import KafkaLog
 from tests.integration.gateway.conftest import Process, free_port, said, trade
@@ -82,22 +83,32 @@ async def test_risk_the_day_and_signals_are_told_from_the_read_models(gateway: P
             await trade(client, "guarded", symbol="GUARD")
         signal = next(event for event in story_analysis.found() if isinstance(event, SignalRaised))
         assert isinstance(await actor.log.append(SIGNALS.name, [Message(signal.subject, codec.encode(signal))]), Appended)
+        scan = next(event for event in story_analysis.found() if isinstance(event, ScanCompleted))
+        read = [event.model_copy(update={"headline": f"{event.headline}\u202e"}) if isinstance(event, Article) else event for event in story_analysis.read()]
+        for topic, event in ((SCANS, scan), *((NEWS, event) for event in read)):
+            assert isinstance(await actor.log.append(topic.name, [Message(event.subject, codec.encode(event))]), Appended)
         await actor.say(*story_day.planned(), *story_day.worth(), *story_day.approved(), LIMITS)
         place = (TRADING.name, actor.log.partition_of(TRADING.name, "paper"))
         end = (await actor.log.ends([TRADING.name]))[TopicPartition(*place)]
         async with Queries(gateway.database_url) as queries:
             assert await queries.reached(*place, end - 1, 30)
-            assert await queries.reached(SIGNALS.name, actor.log.partition_of(SIGNALS.name, signal.subject), 0, 30)
+            for topic, key, last in ((SIGNALS, signal.subject, 0), (SCANS, scan.subject, 0), (NEWS, story_analysis.ARTICLE, 3)):
+                assert await queries.reached(topic.name, actor.log.partition_of(topic.name, key), last, 30)
         (position,) = (await client.call_tool("get_positions", {"symbol": "GUARD"})).structured_content["positions"]
         risk = (await client.call_tool("get_risk_status", {})).structured_content
         day = (await client.call_tool("get_trading_cycle", {})).structured_content
         (seen,) = (await client.call_tool("get_signals", {"symbol": "AAPL"})).structured_content["signals"]
+        market = (await client.call_tool("get_candidates", {"why": "msft"})).structured_content
+        (article,) = (await client.call_tool("get_news", {"symbol": "AAPL"})).structured_content["articles"]
         status = (await client.call_tool("get_system_status", {})).structured_content
     assert (position["stop_price"], position["stop_quantity"], position["target_price"]) == (95, 10, 110)
     assert {"DAILY_LOSS", "MAX_POSITIONS"} <= {gauge["code"] for gauge in risk["limits"]} and risk["parameters"]["daily_loss"] == 2000
     assert (risk["equity"], risk["alerts"][0]["code"], risk["alerts"][0]["said"]["trust"]) == (100008, "DAILY_LOSS", "untrusted")
     assert (day["session"], day["phase"], day["phases"][0]["state"]) == ("2026-03-16", "trading", "missed")
     assert (seen["became"], seen["entry"], seen["reasons"][0]["trust"]) == ("open", 172.41, "untrusted")
+    assert [(row["rank"], row["symbol"], row["figures"]) for row in market["candidates"]] == [(1, "AAPL", {"rsi_14": 63.4471})]
+    assert market["why"].startswith("MSFT was left out at technical: rsi_14 was 74.2; ") and market["stages"][0]["kept"] == 1
+    assert article["headline"] == {"said_by": "benzinga", "text": story_analysis.HEADLINE, "trust": "untrusted"}
     assert any("warning: DAILY_LOSS" in problem for problem in status["problems"])
 
 
