@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 UP := $(if $(FEED),--feed "$(FEED)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(ORDERS),--orders "$(ORDERS)") $(if $(SIMULATION),--simulation)
 
-.PHONY: help up down status test simulate lint acceptance five-days bench lock publish clean
+.PHONY: help up down status test simulate lint acceptance five-days scan-days bench lock publish clean
 .DEFAULT_GOAL := help
 
 help:           ## this list
@@ -40,6 +40,9 @@ chaos: $(READY) ## kill, freeze and cut off the running system at every named po
 
 five-days: $(READY) ## five real days in autonomous mode, twice; FEED=folder of one-minute bars
 	@$(BIN)/python -m tests.e2e.five_days $(if $(FEED),--feed "$(FEED)")
+
+scan-days: $(READY) ## real days with moved headlines, traded by what the analysis finds; FEED=folder of one-minute bars, DATA=folder of the others, KILL=1
+	@$(BIN)/python -m tests.e2e.scan_days $(if $(FEED),--feed "$(FEED)") $(if $(DATA),--data "$(DATA)") $(if $(KILL),--kill)
 
 bench: $(READY) ## measure; writes build/bench/foundation.json
 	@$(BIN)/python -m tests.bench.foundation
