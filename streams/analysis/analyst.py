@@ -5,6 +5,7 @@ on the log is folded and not looked at again; of minutes that waited through an 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -32,6 +33,7 @@ from streams.technical.decode import decode_bars
 from streams.writer import LogRefused
 
 RETRY = 0.2                             # s between attempts to append what the log did not acknowledge
+ANSWERED = 1_000                        # requests that are remembered: the log may have one twice, when its first append was not acknowledged
 TOPIC: Mapping[type[Event], Topic] = {
     PatternDetected: SIGNALS, SignalRaised: SIGNALS, IndicatorsComputed: INDICATORS, AnalysisSealed: INDICATORS, ScanCompleted: SCANS, ScanRefused: SCANS,
     NewsScored: NEWS, CatalystDetected: NEWS}
@@ -45,6 +47,7 @@ class Analyst:
         self.room: Room = found.room
         self._intake: Intake = found.intake
         self._present, self._done, self._readings = found.present, found.done, found.readings
+        self._begun, self._answered = found.begun, deque(found.answered, ANSWERED)
         self._places = Offsets({place: 0 for place in found.starts if place.topic != BARS.name})
         self._ratings, self._names = Ratings(), dict[str, str]()
         self._lexicon: Lexicon | None = None
@@ -102,8 +105,10 @@ class Analyst:
             case Due():
                 await self._minute(item)
             case Asked(command=ScanRequested() as asked):
-                if self._done is None or (self.room.last is not None and self.room.last >= self._done):
+                if asked.id not in self._answered and (self._done is None or (self.room.last is not None and self.room.last >= self._done)):
+                    self._configure()
                     await self._append([await asyncio.to_thread(self.room.request, asked)])
+                    self._answered.append(asked.id)
 
     # -- one minute ----------------------------------------------------------------------------------------------------------------------------------------
 
@@ -116,6 +121,9 @@ class Analyst:
         known = self._done is not None and seal.minute <= self._done
         if known or not (due.newest or self.role.settings.pace == "lockstep"):
             await asyncio.to_thread(self.room.fold, seal, decoded.bars)
+            for event in self._begun:
+                if event.time == seal.minute:
+                    self.room.learn(event)              # it was said before a crash, and is not said again
             self._skipped += not known
             return
         self._configure()

@@ -29,7 +29,8 @@ MOST = 1 << 20                          # records that are read back at most
 
 @dataclass
 class Begin:
-    """Where to go on. `done`: END of the newest minute whose scan is on the log; `present`: ids on the log that may be made again."""
+    """Where to go on. `done`: END of the newest minute whose scan is on the log; `present`: ids on the log that may be made again; `begun`: shapes and
+    signals of minutes that were not finished; `answered`: requests that were."""
 
     room: Room
     intake: Intake
@@ -38,6 +39,8 @@ class Begin:
     sealed: Sequence[AnalysisSealed] = ()
     done: datetime | None = None
     present: set[UUID] = field(default_factory=set)
+    begun: list[Event] = field(default_factory=list)
+    answered: list[UUID] = field(default_factory=list)
     readings: dict[tuple[str, datetime, str, str], NewsScored] = field(default_factory=dict)    # article, version of it, model, its version
 
 
@@ -176,6 +179,7 @@ async def _ours(log: EventLog, found: Begin) -> None:
             event = readable(record)
             if isinstance(event, ScanCompleted | ScanRefused):
                 found.present.add(event.id)
+                found.answered += [event.request_id] if event.request_id is not None else []
             if isinstance(event, ScanCompleted) and event.trigger == "minute":
                 found.done = max(event.time, found.done or event.time)
     for place, _ in sorted((await log.ends([SIGNALS.name])).items()):
@@ -188,4 +192,5 @@ async def _ours(log: EventLog, found: Begin) -> None:
                     if found.done is not None and event.time <= found.done:
                         found.room.learn(event)
                     else:
-                        found.present.add(event.id)         # of a minute that was not finished: it comes again
+                        found.present.add(event.id)         # of a minute that was not finished: it comes again, or is folded only
+                        found.begun.append(event)
