@@ -81,11 +81,14 @@ async def _analyse(role: Role, log: EventLog, model: Model) -> None:
     caught_up = found.intake.reached(stood)
     if caught_up:
         role.ready()
-    async for batch in log.read(found.starts):
-        await analyst.take(batch)
-        if not caught_up and found.intake.reached(stood):
-            caught_up = True
-            role.ready()
+    try:
+        async for batch in log.read(found.starts):
+            await analyst.take(batch)
+            if not caught_up and found.intake.reached(stood):
+                caught_up = True
+                role.ready()
+    finally:
+        analyst.drop()
 
 
 async def begun(role: Role, log: EventLog, model: Model, config: Path) -> tuple[recovery.Begin, Analyst]:

@@ -16,6 +16,7 @@ from schemas import codec
 from schemas.analysis import AnalysisSealed, IndicatorsComputed, PatternDetected, ScanCompleted, ScanRefused, SignalRaised
 from schemas.commands import ScanRequested
 from schemas.envelope import Event
+from schemas.market import MinuteSealed
 from schemas.news import Article, CatalystDetected, NewsScored
 from schemas.reference import SecurityChanged, SecurityListed
 from schemas.topics import BARS, CLOCK, COMMANDS, INDICATORS, NEWS, SCANS, SIGNALS, Topic
@@ -54,6 +55,8 @@ class Analyst:
         self._config, self._edited = config, 0
         self._ends: Offsets | None = None               # to be reached before anything is given out
         self._skipped = 0                               # minutes of an outage that were folded only
+        self._packing: asyncio.Task[list[AnalysisSealed]] | None = None     # a checkpoint that is made of the room as it is
+        self._sealing: asyncio.Task[None] | None = None                     # and appended then
         self._clock = TopicPartition(CLOCK.name, log.partition_of(CLOCK.name, role.settings.feed))
 
     async def learn(self, facts: Sequence[Event]) -> None:
@@ -100,6 +103,7 @@ class Analyst:
         self._ends = None
 
     async def _do(self, item: Due | Asked | Known) -> None:
+        await self._packed()
         await self.learn(item.facts)
         match item:
             case Due():
@@ -135,15 +139,47 @@ class Analyst:
         if int(seal.minute.timestamp()) // 60 % self.role.settings.analysis_seal_minutes == 0:
             await self._seal(due)
 
+    # -- checkpoints ---------------------------------------------------------------------------------------------------------------------------------------
+
     async def _seal(self, due: Due) -> None:
-        """A checkpoint: where a start may begin. It is derived, so it goes where what is derived is kept for a week."""
+        """A checkpoint: where a start may begin. It is derived, so it goes where what is derived is kept for a week.
+
+        It is made beside the reading, of the room as it stands: of a full market that takes some seconds of the minute in which nothing else is to be done.
+        Who comes earlier waits for it, since a copy would be as large as the room, hundreds of MB. Appending it keeps nobody waiting."""
+        await self.settled()
         offsets = {f"{BARS.name}/{one.partition}": one.end_offset for one in due.seal.partitions} | {name_of(self._clock): due.offset + 1}
         system = TopicPartition(COMMANDS.name, self._log.partition_of(COMMANDS.name, SYSTEM))
         offsets[name_of(system)] = self._intake.answered
+        self._packing = asyncio.create_task(self._pack(due.seal, offsets))
+        self._sealing = asyncio.create_task(self._append_parts(self._packing))
+
+    async def _pack(self, seal: MinuteSealed, offsets: Mapping[str, int]) -> list[AnalysisSealed]:
         with DURATION.labels(self.role.name, "seal").time():
-            parts = await asyncio.to_thread(lambda: list(self.room.seals(due.seal, offsets)))
-        for part in parts:
+            return await asyncio.to_thread(lambda: list(self.room.seals(seal, offsets)))
+
+    async def _append_parts(self, packing: "asyncio.Task[list[AnalysisSealed]]") -> None:
+        for part in await packing:
             await self._append([part])
+
+    async def _packed(self) -> None:
+        """The room may change again. Raises LogRefused where a part could not be appended."""
+        if self._packing is not None:
+            await self._packing
+            self._packing = None
+        if self._sealing is not None and self._sealing.done():
+            await self.settled()
+
+    async def settled(self) -> None:
+        """The checkpoint that was under way is on the log. Raises LogUnavailable, LogRefused."""
+        if self._sealing is not None:
+            await self._sealing
+            self._sealing = None
+
+    def drop(self) -> None:
+        """Leave a checkpoint that is under way undone; half of one is not read."""
+        for task in (self._packing, self._sealing):
+            if task is not None:
+                task.cancel()
 
     def _configure(self) -> None:
         """The user's thresholds, read again when the file was saved; one with a mistake changes nothing and says so."""
@@ -185,7 +221,7 @@ class Analyst:
             if refused is not None:
                 raise LogRefused(f"{topic.name}: {refused.cause}")
             if all(isinstance(one, Appended) for one in outcomes):
-                return
+                return self.role.ready(part="append")
             ERRORS.labels(self.role.name, "append", "retry").inc()
             self.role.degraded("the log does not acknowledge what is appended", part="append")
             await asyncio.sleep(RETRY)

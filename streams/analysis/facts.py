@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,12 @@ from streams.news.catalysts import freshness
 from streams.scanner.view import Column
 
 KEPT = timedelta(hours=96)          # of news: a long weekend, and the widest window a scan may ask for
+
+
+@lru_cache(maxsize=2)
+def places(symbols: tuple[str, ...]) -> Mapping[str, int]:
+    """Where each symbol stands. The same are asked for minute after minute."""
+    return {symbol: row for row, symbol in enumerate(symbols)}
 
 
 @dataclass
@@ -37,12 +45,12 @@ class Securities:
             case SymbolResumed():
                 self.halted[event.subject] = False
 
-    def column(self, symbols: Sequence[str]) -> Column:
+    def column(self, symbols: tuple[str, ...]) -> Column:
         """1 where it may be traded, 0 where not, NaN where nobody said."""
-        said = self.tradable
-        known = np.array([np.nan if symbol not in said else float(said[symbol]) for symbol in symbols])
-        stopped = np.fromiter((self.halted.get(symbol, False) for symbol in symbols), bool, len(symbols))
-        return np.where(stopped, 0.0, known)
+        known = np.fromiter(map(self.tradable.get, symbols, repeat(np.nan)), np.float64, len(symbols))
+        place = places(symbols)
+        known[[place[symbol] for symbol, halted in self.halted.items() if halted and symbol in place]] = 0.0
+        return known
 
 
 class Said(NamedTuple):
@@ -88,7 +96,7 @@ class News:
             f"{name} does not answer since {source.time:%H:%M} UTC ({source.cause})"
             for name, source in sorted(self.sources.items()) if source.state == "down")
 
-    def columns(self, symbols: Sequence[str], now: datetime, window: timedelta) -> tuple[dict[str, Column], Mapping[str, CatalystDetected]]:
+    def columns(self, symbols: tuple[str, ...], now: datetime, window: timedelta) -> tuple[dict[str, Column], Mapping[str, CatalystDetected]]:
         """news_age, strength and sentiment of each symbol, and its strongest catalyst within the window."""
         newest: dict[str, datetime] = {}
         best: dict[str, tuple[Worth, CatalystDetected]] = {}
@@ -102,7 +110,7 @@ class News:
                     worth = _worth(one, now)
                     if one.symbol not in best or worth > best[one.symbol][0]:
                         best[one.symbol] = worth, one
-        place = {symbol: row for row, symbol in enumerate(symbols)}
+        place = places(symbols)
         age, strength, sentiment = np.full(len(symbols), np.inf), np.full(len(symbols), np.nan), np.full(len(symbols), np.nan)
         for symbol, at in newest.items():
             if symbol in place:

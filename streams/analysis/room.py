@@ -7,6 +7,7 @@ word: whoever sees it knows that the minute is done. Equal inputs give equal eve
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -36,7 +37,7 @@ from streams.scanner.strategy import Setup
 from streams.scanner.view import Column, View
 from streams.technical.bars import Bars
 from streams.technical.definitions import VERSION
-from streams.technical.series import epoch_minutes
+from streams.technical.series import Ints, epoch_minutes
 from streams.technical.technical import Technical
 
 SOURCE = "/analysis"
@@ -49,6 +50,13 @@ ONE = timedelta(minutes=1)
 def day_of(moment: datetime) -> str:
     """The New York day, as the scans' key. A minute that ends at midnight is of the day before."""
     return (moment - ONE).astimezone(NEW_YORK).date().isoformat()
+
+
+@lru_cache(maxsize=2)
+def alphabetical(symbols: tuple[str, ...]) -> tuple[tuple[str, ...], Ints]:
+    """They in order, and from where each came. Asked for each minute, and other symbols are rare: to sort a full market takes 20 ms."""
+    order = np.argsort(np.array(symbols, dtype=object), kind="stable")
+    return tuple(symbols[int(row)] for row in order), order
 
 
 @dataclass
@@ -134,7 +142,7 @@ class Room:
 
     def view(self, now: datetime, cause: MinuteSealed | None = None) -> View:
         """The market at the END of the last minute. With its seal, shapes that are complete with it are looked for; else those of the last minutes count."""
-        symbols, order = self._alphabetical()
+        symbols, order = alphabetical(tuple(self.technical.symbols))
         days, last = self.technical.last("1d"), self.technical.last("1m")
         table = self.technical.table("1d")
         price = np.where(np.isnan(last["close"]), days["close"], last["close"])[order]
@@ -146,10 +154,6 @@ class Room:
             "price": price, "average_volume": average, "dollar_volume": price * average, "tradable": self.securities.column(symbols), **news,
             "sma_20": mean, "rsi_14": table["rsi_14"][order], "volume_ratio": table["volume_ratio"][order], "trend": price / mean - 1}
         return View(now, day_of(now), symbols, columns, catalysts, lambda asked: self._shapes(now, cause, asked), self.news.down(), self.news.lacking())
-
-    def _alphabetical(self) -> tuple[tuple[str, ...], np.ndarray[tuple[int], np.dtype[np.intp]]]:
-        order = np.argsort(np.array(self.technical.symbols, dtype=object), kind="stable")
-        return tuple(self.technical.symbols[int(row)] for row in order), order
 
     def _shapes(self, now: datetime, cause: MinuteSealed | None, symbols: Sequence[str]) -> Mapping[str, Sequence[PatternDetected]]:
         """What is complete at this minute, and what was within the last ones and still holds, the best first."""

@@ -117,6 +117,7 @@ def moment(minutes: int) -> datetime:
     return datetime.fromtimestamp(int(minutes) * 60, UTC)
 
 
+@lru_cache(maxsize=4_096)
 def day_end(day: int) -> int:
     """16:00 New York of a day since 1970-01-01, in epoch minutes: the END of its daily bar."""
     return epoch_minutes(datetime.combine(EPOCH + timedelta(days=int(day)), datetime.min.time(), NEW_YORK) + timedelta(minutes=CLOSES))

@@ -132,12 +132,19 @@ class Reader:
     async def read(self, *, most: int = 10_000) -> None:
         """Everything there is by now."""
         assert self.analyst is not None
+        try:
+            await self._read(self.analyst, most)
+            await self.analyst.settled()
+        finally:
+            self.analyst.drop()
+
+    async def _read(self, analyst: Analyst, most: int) -> None:
         while True:
             ends = {place: end for place, end in (await self.market.log.ends(sorted({place.topic for place in self.starts}))).items() if place in self.starts}
             if all(self.starts[place] >= end for place, end in ends.items()):
                 return
             async for batch in self.market.log.read(self.starts, until=ends, max_records=most):
-                await self.analyst.take(batch)
+                await analyst.take(batch)
             self.starts = Offsets(ends)
 
 
