@@ -15,6 +15,7 @@ from schemas.envelope import Event
 from schemas.market import Bar
 from schemas.settings import Settings
 from streams.log import LogUnavailable
+from streams.manifest import witness
 from streams.market.feed import AlpacaRest, AlpacaStream, Connected, Disconnected, Dropped, FeedUnavailable, Finished, Inbox, Item, Malformed, heard
 from streams.market.recorder import Recorder
 from streams.market.securities import Securities, morning
@@ -52,6 +53,7 @@ class Pace(ABC):
     def __init__(self, role: Role, settings: Settings, recorder: Recorder, securities: Securities, inbox: Inbox) -> None:
         self.role, self.settings, self.recorder, self.securities, self.inbox = role, settings, recorder, securities, inbox
         self.stream, self.rest = AlpacaStream(settings, inbox), AlpacaRest(settings)
+        witness(role, recorder.log, self.rest.circuits.values())
         self.connected = False
         self.troubles = {"securities": "reading the list of securities", "stream": "connecting to the stream"}     # by dependency; empty: ready
         self._loop = asyncio.get_running_loop()
