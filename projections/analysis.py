@@ -1,7 +1,7 @@
 """What the analysis found, as rows: patterns (catalyst.signals), scans (catalyst.scans) and indicators (catalyst.indicators).
 
 Of a scan its stages and candidates are rows for ever. Those left out are some ten thousand a minute: of each New York day only the newest scan's are
-kept, one row a figure with two arrays; of every other minute `catalyst scan --at TIME --why SYMBOL` reads them from the log.
+kept, one row a figure with two arrays (0.2 MB; all would be 60 MB a session); for every other minute `catalyst scan --at TIME --why SYMBOL` reads the log.
 Indicators are kept as they were told. Their topic is not kept for ever, so a rebuild has those it still holds; older ones are computed from the bars by
 `catalyst indicators SYMBOL --at TIME`.
 """

@@ -255,7 +255,7 @@ CREATE TABLE scan_signals (
     PRIMARY KEY (scan_id, signal_id)
 );
 
--- Who was left out by a day's newest scan; a row of an older one counts no more. All scans' would be 90 MB a day: the log has them.
+-- Who was left out by a day's newest scan; a row of an older one counts no more. All scans' would be 60 MB a session: the log has them.
 CREATE TABLE scan_left_out (
     session    date NOT NULL,
     stage      text NOT NULL,
