@@ -22,7 +22,7 @@ from streams.agent import Agent, Out
 from streams.log import Appended, EventLog, LogUnavailable, Message, Offsets, TopicPartition
 from streams.market import reference
 from streams.market.feed import FeedUnavailable
-from streams.market.reference import UNKNOWN, Known, evolve, listings, skim
+from streams.market.reference import HOLE, UNKNOWN, Known, evolve, listings, skim
 from streams.market.reference_days import NEW_YORK, adjusted, read_days
 from streams.market.reference_feed import ReferenceRest
 from streams.market.reference_sectors import read_sectors
@@ -31,6 +31,7 @@ from streams.role import ERRORS, EVENTS_OUT, Role
 MORNING = time(8, 0)                    # New York
 YEAR = timedelta(days=390)              # holds 260 sessions
 SEASON = timedelta(days=100)            # holds 61
+AWAY = timedelta(days=HOLE)             # whose newest day is older may have to be told anew, and that takes a year
 GONE = 0.5                              # a broker's list that lacks more than this share of what it had is not believed
 AT_ONCE = 8 * 2**20                     # bytes in one append
 
@@ -150,11 +151,14 @@ class Securities:
                   if known.attributes is not None and (wanted is None or symbol in wanted) and (known.last is None or known.last < last or known.restate)}
         first_seen = [symbol for symbol, known in behind.items() if known.revision < 0]
         split = [symbol for symbol, known in behind.items() if known.revision >= 0 and known.restate]
-        usual = behind.keys() - set(first_seen) - set(split)
-        oldest = min((behind[symbol].last or last for symbol in usual), default=last)
+        newest = {symbol: known.last or known.told or last for symbol, known in behind.items() if known.revision >= 0 and not known.restate}
+        away = [symbol for symbol, day in newest.items() if day < last - AWAY]
+        usual = newest.keys() - set(away)
+        oldest = min((newest[symbol] for symbol in usual), default=last)
         count = 0
         # The broker may bring its history over a split hours after it takes effect: days as traded and the split itself leave nothing to chance.
-        for symbols, first, adjustment in ((first_seen, last - YEAR, "split"), (split, last - YEAR, "raw"), (usual, oldest - SEASON, "split")):
+        for symbols, first, adjustment in ((first_seen, last - YEAR, "split"), (split, last - YEAR, "raw"), (away, last - YEAR, "split"),
+                                           (usual, oldest - SEASON, "split")):
             happened = await self._rest.splits(first, today, symbols) if adjustment == "raw" and symbols else []
             async for some, rows in self._rest.days(symbols, first, last, adjustment):
                 events: list[Event] = []
