@@ -6,7 +6,7 @@ on the log is folded and not looked at again; of minutes that waited through an 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
@@ -34,6 +34,7 @@ from streams.technical.decode import decode_bars
 from streams.writer import LogRefused
 
 RETRY = 0.2                             # s between attempts to append what the log did not acknowledge
+AT_ONCE = 100                           # facts learnt before others have their turn: a start learns a year of days, and the health page is asked meanwhile
 ANSWERED = 1_000                        # requests that are remembered: the log may have one twice, when its first append was not acknowledged
 TOPIC: Mapping[type[Event], Topic] = {
     PatternDetected: SIGNALS, SignalRaised: SIGNALS, IndicatorsComputed: INDICATORS, AnalysisSealed: INDICATORS, ScanCompleted: SCANS, ScanRefused: SCANS,
@@ -59,9 +60,11 @@ class Analyst:
         self._sealing: asyncio.Task[None] | None = None                     # and appended then
         self._clock = TopicPartition(CLOCK.name, log.partition_of(CLOCK.name, role.settings.feed))
 
-    async def learn(self, facts: Sequence[Event]) -> None:
+    async def learn(self, facts: Iterable[Event]) -> None:
         """Take up facts in order; what an article says is scored and written down as it is met."""
-        for event in facts:
+        for number, event in enumerate(facts, 1):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
             match event:
                 case Article():
                     await self._read(event)

@@ -7,7 +7,7 @@ reads only what was recorded before, and another run over the same log reads the
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -70,7 +70,7 @@ class Intake:
         self._feed = feed
         self._read = dict(starts)                       # partition -> first offset that was not read
         self._bars: dict[int, deque[tuple[int, bytes]]] = {}
-        self._facts: list[tuple[Place, Event]] = []
+        self._facts: list[tuple[Place, Event | bytes]] = []     # undecoded: a start has a year of days here, and as events they are ten times as large
         self._seals: deque[_Stood] = deque()
         self._asked: deque[_Stood] = deque()
         self._epoch = 0                                 # of the market's writer: what an older one says means nothing
@@ -88,17 +88,21 @@ class Intake:
     def _word(self, record: Record) -> None:
         if not any(mark in record.value for mark in MARKS.get(record.topic, (b"",))):
             return
+        if record.topic not in (COMMANDS.name, CLOCK.name):
+            self._note(record, record.value)
+        elif (event := self._decoded(record.value)) is None:
+            return
+        elif record.topic == COMMANDS.name:
+            self._asked.append(_Stood(record.timestamp, record.offset, event))
+        else:
+            self._tick(record, event)
+
+    def _decoded(self, value: bytes) -> Event | None:
         try:
-            event = codec.decode(record.value)
+            return codec.decode(value)
         except codec.Undecodable:
             self.unreadable += 1
-            return
-        if record.topic == COMMANDS.name:
-            self._asked.append(_Stood(record.timestamp, record.offset, event))
-        elif record.topic == CLOCK.name:
-            self._tick(record, event)
-        else:
-            self._note(record, event)
+            return None
 
     def _tick(self, record: Record, event: Event) -> None:
         if (event.epoch or 0) < self._epoch:
@@ -113,8 +117,15 @@ class Intake:
             case MinuteSealed() | LeaseTaken():
                 pass
 
-    def _note(self, record: Record, event: Event) -> None:
-        heapq.heappush(self._facts, ((record.timestamp, record.topic, record.partition, record.offset), event))
+    def _note(self, record: Record, fact: Event | bytes) -> None:
+        heapq.heappush(self._facts, ((record.timestamp, record.topic, record.partition, record.offset), fact))
+
+    def _oldest(self) -> Iterator[Event]:
+        """The oldest fact, taken out; nothing where it cannot be read."""
+        fact = heapq.heappop(self._facts)[1]
+        event = fact if isinstance(fact, Event) else self._decoded(fact)
+        if event is not None:
+            yield event
 
     @property
     def waiting(self) -> bool:
@@ -164,18 +175,16 @@ class Intake:
         return Due(self._before(stood.at), seal, bars, stood.offset, not self._seals)
 
     def _before(self, at: datetime) -> tuple[Event, ...]:
-        facts = []
-        while self._facts and self._facts[0][0][0] <= at:
-            facts.append(heapq.heappop(self._facts)[1])
-        return tuple(facts)
+        return tuple(self.before(at))
 
     def _whole(self, ends: Offsets) -> tuple[Event, ...]:
         """The facts before these ends. What is read from behind them may have been written down before them only in another partition: it waits."""
-        facts = []
+        facts: list[Event] = []
         while self._facts and ends.get(TopicPartition(*self._facts[0][0][1:3]), 0) > self._facts[0][0][3]:
-            facts.append(heapq.heappop(self._facts)[1])
+            facts += self._oldest()
         return tuple(facts)
 
-    def before(self, at: datetime) -> tuple[Event, ...]:
-        """The facts that were written down by then, in order. For a start behind a checkpoint, when everything by then has been read."""
-        return self._before(at)
+    def before(self, at: datetime) -> Iterator[Event]:
+        """The facts that were written down by then, in order, one by one. For a start behind a checkpoint, when everything by then has been read."""
+        while self._facts and self._facts[0][0][0] <= at:
+            yield from self._oldest()

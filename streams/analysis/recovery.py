@@ -4,7 +4,7 @@ Days, splits and hours are read from the beginning of their topics: they are sma
 back. Bars are read from the checkpoint on; without one from the first.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -35,7 +35,7 @@ class Begin:
     room: Room
     intake: Intake
     starts: Offsets
-    before: tuple[Event, ...]               # facts to be learnt before the checkpoint is taken up
+    before: Iterable[Event]                 # facts to be learnt before the checkpoint is taken up, and before anything else is read: they are taken out once
     sealed: Sequence[AnalysisSealed] = ()
     done: datetime | None = None
     present: set[UUID] = field(default_factory=set)
