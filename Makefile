@@ -50,6 +50,9 @@ bench: $(READY) ## measure; writes build/bench/foundation.json
 bench-trading: $(READY) ## measure the trading path: signal to acceptance, recovery; writes build/bench/trading.json
 	@$(BIN)/python -m tests.bench.trading
 
+bench-analysis: $(READY) ## measure the analysis: a full market's minute to its scan, indicators beside TA-Lib; writes build/bench/analysis.json
+	@$(BIN)/python -m tests.bench.analysis
+
 bench-sentiment: $(READY) ## accuracy of the embedded sentiment model by cross-validation; DATA=folder with sentences.csv.gz
 	@$(BIN)/python -m streams.news.sentiment_training $(DATA)
 

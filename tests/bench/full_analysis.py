@@ -69,17 +69,23 @@ class FullMarket:
     def opened(self) -> Event:
         return SessionOpened.new(source="/bench", subject=FEED, time=OPENS, session=DAY, opens=OPENS, closes=OPENS + timedelta(hours=6, minutes=30))
 
+    def ended(self, nth: int) -> datetime:
+        """END of the n-th minute."""
+        return OPENS + timedelta(minutes=nth)
+
     def minute(self, nth: int, symbols: int | None = None) -> list[BarClosed]:
         """The bars of the n-th minute, from 1; of the first so many symbols and SPY, or of all."""
-        end = OPENS + timedelta(minutes=nth)
+        end = self.ended(nth)
         opened, (leaders, rise) = self._price, self._breakouts(nth)
         self._price = close = np.round(opened * (1 + self._chance.normal(0.00002, 0.0006, len(opened))), 2)
         close[leaders] = np.round(self._first[leaders] + rise, 2)
+        volume = 40_000 + np.arange(len(opened)) % 997
+        volume[leaders] *= np.where(rise > 0.3, 4, 1)
         high, low = np.maximum(opened, close) + 0.01, np.minimum(opened, close) - 0.01
         chosen = [*range(symbols), len(self.symbols) - 1] if symbols else range(len(self.symbols))
         return [BarClosed.new(
             source="/alpaca/iex", subject=self.symbols[row], time=end, start=end - timedelta(minutes=1), end=end, open=Decimal(f"{opened[row]:.2f}"),
-            high=Decimal(f"{high[row]:.2f}"), low=Decimal(f"{low[row]:.2f}"), close=Decimal(f"{close[row]:.2f}"), volume=40_000 + row % 997, trades=231,
+            high=Decimal(f"{high[row]:.2f}"), low=Decimal(f"{low[row]:.2f}"), close=Decimal(f"{close[row]:.2f}"), volume=int(volume[row]), trades=231,
             vwap=Decimal(f"{close[row]:.4f}")) for row in chosen]
 
     def _breakouts(self, nth: int) -> tuple[Ints, Floats]:
@@ -89,7 +95,7 @@ class FullMarket:
         return rows, np.where(nth <= 15, 0.02 * nth, np.where(nth <= out, 0.2, 0.36 + 0.005 * (nth - out)))
 
     def sealed(self, nth: int, bars: int, ends: Offsets) -> MinuteSealed:
-        end = OPENS + timedelta(minutes=nth)
+        end = self.ended(nth)
         return MinuteSealed.new(
             source="/bench", subject=FEED, time=end, minute=end, bars=bars, reason="lockstep",
             partitions=tuple(SealedPartition(partition=place.partition, end_offset=offset, count=0) for place, offset in sorted(ends.items())))
