@@ -90,6 +90,8 @@ class News:
 
     def lacking(self) -> tuple[str, ...]:
         """Each source that is down while others answer, and that none is configured, in words."""
+        if not self.sources and self.articles:
+            return ()                       # who said them last changed before the days that a start reads back
         if all(source.state == "off" for source in self.sources.values()):
             return ("no news source is configured: nothing can have a catalyst",)
         return () if self.down() else tuple(

@@ -13,6 +13,7 @@ LEAST_UNIVERSE, MOST_UNIVERSE = 50, 200     # what a request may ask for
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=500)]
+Hours = Annotated[float, Field(gt=0, le=96)]    # of news: so long they are kept, a long weekend
 
 
 class BadConfig(ValueError):
@@ -30,8 +31,8 @@ class Universe(_Part):
     size_without_news: Annotated[int, Field(ge=10, le=MOST_UNIVERSE)] = Field(50, description="symbols kept while no news source answers")
     average_volume: float = Field(1_000_000, ge=0, description="shares a day, more than")
     price: float = Field(5, ge=0, description="USD, more than")
-    news_hours: float = Field(24, gt=0, description="hours since the last news, at most")
-    news_hours_without_news: float = Field(72, gt=0, description="the same while no news source answers")
+    news_hours: Hours = Field(24, description="hours since the last news, at most")
+    news_hours_without_news: Hours = Field(72, description="the same while no news source answers")
 
 
 class Catalyst(_Part):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from schemas.topics import COMMANDS
+from streams.analysis.facts import News, Said
 from streams.scanner.config import path_of
 from tests.unit.analysis.conftest import OPENS, Reader
 from tests.unit.analysis.test_analyst import Killed, asked, reader, scans
@@ -61,3 +62,8 @@ async def test_what_was_said_of_a_minute_that_is_not_looked_at_again_still_count
     await second.read()
     assert set(second.analyst.room.signalled) == {("AAA", "pattern_breakout")}
     assert "AAA" in second.analyst.room.shapes
+
+
+def test_of_sources_that_did_not_change_in_the_days_that_are_read_back_nothing_is_said():
+    assert News().lacking() == ("no news source is configured: nothing can have a catalyst",)
+    assert News({"alpaca:1": Said(OPENS, ("AAA",), ())}).lacking() == ()

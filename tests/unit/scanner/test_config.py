@@ -24,7 +24,8 @@ def test_what_a_file_leaves_out_is_as_it_ships(tmp_path):
 
 
 @pytest.mark.parametrize(("said", "named"), [
-    ("universe: {size: 20}", "universe.size"), ("universe: {sice: 60}", "universe.sice"), ("technical: {rsi_least: 80}", "rsi_least 80 must be below"),
+    ("universe: {size: 20}", "universe.size"), ("universe: {news_hours_without_news: 120}", "less than or equal to 96"),
+    ("universe: {sice: 60}", "universe.sice"), ("technical: {rsi_least: 80}", "rsi_least 80 must be below"),
     ("ranking: {weights: {catalyst: -1}}", "ranking.weights.catalyst"), ("universe: [", "cannot be read"), ("- 1", "the file"),
     ("ranking: {weights: {catalyst: 0, technical: 0, pattern: 0, liquidity: 0, reward: 0}}", "one weight at least"),
 ])
