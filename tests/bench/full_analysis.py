@@ -89,9 +89,9 @@ class FullMarket:
             vwap=Decimal(f"{close[row]:.4f}")) for row in chosen]
 
     def _breakouts(self, nth: int) -> tuple[Ints, Floats]:
-        """Every tenth symbol with news rises for a quarter of an hour, rests, and leaves that range, one more of them each minute from the 20th on."""
-        rows = np.arange(0, min(TALKED_OF, len(self.symbols) - 1), 10)
-        out = 20 + rows // 10
+        """Those talked of with the most dollar volume rise for a quarter of an hour, rest, and leave that range, one each minute from the 20th on."""
+        rows = np.flatnonzero(np.arange(min(TALKED_OF, len(self.symbols) - 1)) % TEMPLATES >= TEMPLATES - 2)
+        out = 20 + np.arange(len(rows))
         return rows, np.where(nth <= 15, 0.02 * nth, np.where(nth <= out, 0.2, 0.36 + 0.005 * (nth - out)))
 
     def sealed(self, nth: int, bars: int, ends: Offsets) -> MinuteSealed:
