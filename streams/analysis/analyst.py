@@ -23,7 +23,7 @@ from schemas.topics import BARS, CLOCK, COMMANDS, INDICATORS, NEWS, SCANS, SIGNA
 from streams.analysis.intake import Asked, Due, Intake, Known
 from streams.analysis.recovery import FACTS, SYSTEM, Begin, name_of
 from streams.analysis.room import Room
-from streams.log import Appended, EventLog, Message, Offsets, Record, Refused, TopicPartition
+from streams.log import Appended, EventLog, LogUnavailable, Message, Offsets, Record, Refused, TopicPartition
 from streams.news.reliability import Ratings
 from streams.news.sentiment import Model, Reading
 from streams.news.sentiment_scoring import answered, text_of
@@ -92,8 +92,7 @@ class Analyst:
         self._intake.take(records)
         while self._intake.waiting:
             if self._ends is None:
-                ends = await self._log.ends([CLOCK.name, COMMANDS.name, *FACTS])
-                self._ends = Offsets({place: ends[place] for place in self._places})
+                self._ends = await self._now()
             if not self._intake.reached(self._ends):
                 return
             item = self._intake.due(self._ends)
@@ -104,6 +103,17 @@ class Analyst:
             else:
                 self._ends = None                       # what waits was written down behind these ends
         self._ends = None
+
+    async def _now(self) -> Offsets:
+        """Where the log ends, bars apart; while it is away it is asked again: what was folded so far is not thrown away for it."""
+        while True:
+            try:
+                ends = await self._log.ends([CLOCK.name, COMMANDS.name, *FACTS])
+                self.role.ready(part="log")
+                return Offsets({place: ends[place] for place in self._places})
+            except LogUnavailable as away:
+                self.role.degraded(f"the log cannot be reached: {away}", part="log")
+                await asyncio.sleep(RETRY)
 
     async def _do(self, item: Due | Asked | Known) -> None:
         await self._packed()

@@ -1,5 +1,6 @@
 """What comes again, or comes before there is anything to look at: requests are answered once, and what was said counts whether or not it is said again."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -25,6 +26,25 @@ async def test_a_request_that_the_log_has_twice_is_answered_once_however_far_apa
     await market.put(COMMANDS.name, [asked(None)])
     await second.read()
     assert [scan.time for scan in await scans(market) if scan.trigger == "request"] == [OPENS + timedelta(minutes=5)]
+
+
+async def test_a_log_that_is_away_for_a_moment_costs_nothing_that_was_read(market, reader):
+    await market.trade(3)
+    ends = {place: end for place, end in (await market.log.ends(sorted({place.topic for place in reader.starts}))).items() if place in reader.starts}
+    batches = [batch async for batch in market.log.read(reader.starts, until=ends)]
+    market.log.away = True
+
+    async def take() -> None:
+        for batch in batches:
+            await reader.analyst.take(batch)
+
+    taking = asyncio.create_task(take())
+    async with asyncio.timeout(10):
+        while "cannot be reached" not in reader.role.health()["reason"]:    # noqa: ASYNC110 - health has no event
+            await asyncio.sleep(0)
+    market.log.come_back()
+    await taking
+    assert len(await scans(market)) == 3
 
 
 async def test_a_request_before_the_first_minute_is_answered_with_the_users_thresholds(market, reader, tmp_path):
