@@ -26,14 +26,17 @@ MARKS: Mapping[str, tuple[bytes, ...]] = {
     TRADING.name: (b'"type":"position.marked.',),
     NEWS.name: (b'"type":"news.published.', b'"type":"news.updated.', b'"type":"source.'),
 }
+AT_ONCE = 500                                   # facts given out together; one may be a year of days, 0.1 MB as an event
 Place = tuple[datetime, str, int, int]          # append time, topic, partition, offset: the order of facts
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A minute that can be computed: the facts before it in order, its seal, and its bars undecoded. `offset` is the seal's own."""
+    """A minute that can be computed: the facts before it in order, its seal, and its bars undecoded. `offset` is the seal's own.
 
-    facts: tuple[Event, ...]
+    The facts of a due item are decoded as they are gone through, once, before the intake is used again: a first start has the days of a whole market."""
+
+    facts: Iterable[Event]
     seal: MinuteSealed
     bars: Sequence[bytes]
     offset: int
@@ -44,7 +47,7 @@ class Due:
 class Asked:
     """A command that can be answered, and the facts before it in order."""
 
-    facts: tuple[Event, ...]
+    facts: Iterable[Event]
     command: Event
 
 
@@ -147,7 +150,7 @@ class Intake:
         seal, asked = (self._within(waiting, topic, ends) for waiting, topic in ((self._seals, CLOCK.name), (self._asked, COMMANDS.name)))
         if asked is not None and (seal is None or asked.at < seal.at):
             self._asked.popleft()
-            return Asked(self._before(asked.at), asked.event)
+            return Asked(self.before(asked.at), asked.event)
         if seal is not None:
             return self._minute(seal)
         facts = self._whole(ends)
@@ -177,15 +180,13 @@ class Intake:
             waiting = self._bars.get(one.partition)
             while waiting and waiting[0][0] < one.end_offset:
                 bars.append(waiting.popleft()[1])
-        return Due(self._before(stood.at), seal, bars, stood.offset, not self._seals)
-
-    def _before(self, at: datetime) -> tuple[Event, ...]:
-        return tuple(self.before(at))
+        return Due(self.before(stood.at), seal, bars, stood.offset, not self._seals)
 
     def _whole(self, ends: Offsets) -> tuple[Event, ...]:
-        """The facts before these ends. What is read from behind them may have been written down before them only in another partition: it waits."""
+        """Facts before these ends, the rest with the next asking where they are many. What is read from behind them may have been written down before them
+        only in another partition: it waits."""
         facts: list[Event] = []
-        while self._facts and ends.get(TopicPartition(*self._facts[0][0][1:3]), 0) > self._facts[0][0][3]:
+        while self._facts and len(facts) < AT_ONCE and ends.get(TopicPartition(*self._facts[0][0][1:3]), 0) > self._facts[0][0][3]:
             facts += self._oldest()
         return tuple(facts)
 

@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -73,13 +74,19 @@ async def whole_way(home: Path, symbols: int, days: int) -> list[Figure]:
                 told(f"the analysis is ready after {time.monotonic() - began:.0f} s")
                 await caught_up(system, log)
                 told(f"the read models have them after {time.monotonic() - began:.0f} s")
-                minutes = [await market.full(nth) for nth in range(WARM + 1, WARM + MINUTES + 1)]
+                minutes, used = [], [busy(process)]
+                for nth in range(WARM + 1, WARM + MINUTES + 1):
+                    minutes.append(await market.full(nth))
+                    used.append(busy(process))
                 memory = psutil.Process(process.pid).memory_info().rss / 2**20
                 inside = await inner(port)
             read_us = await reading(log, market.places)
     finally:
         await asyncio.to_thread(system.destroy)
-    return [*way_figures(minutes, symbols), *inside, Figure("read_us_per_bar", read_us, "us", "every bar fetched as a record, not decoded; wall time"),
+    return [*way_figures(minutes, symbols), *inside,
+            Figure("role_processor_ms", percentile([after - before for before, after in pairwise(used)], 50) * 1000, "ms",
+                   "what the role takes of a processor in a minute, with fetching and appending: it depends least on what else runs"),
+            Figure("read_us_per_bar", read_us, "us", "every bar fetched as a record, not decoded; wall time"),
             *market.checkpoints(), Figure("memory_mb", memory, "MB", f"of the role, resident, with {symbols:,} symbols of {days} days")]
 
 
@@ -209,6 +216,12 @@ async def role(system: System) -> AsyncIterator[tuple[psutil.Process, int]]:
     finally:
         process.terminate()
         await process.wait()
+
+
+def busy(process: psutil.Process) -> float:
+    """Seconds of a processor it has used."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 async def caught_up(system: System, log: EventLog) -> None:
