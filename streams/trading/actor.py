@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -119,7 +119,7 @@ class Actor:
 
     async def _next(self) -> list[Mail]:
         """The next mail, and all that waits behind it; empty when a timer is due first."""
-        timer = self._next_timer()
+        timer = self._ripe_timer()
         until_timer = self.clock.wait(timer.due, self._urgent(timer)) if timer else None
         until_patience = None
         if not self.effects.snapshots or self._held:
@@ -207,8 +207,7 @@ class Actor:
                 return                                  # a consequence is on its way; its mail brings us back here
 
     def _timers_before(self, moment: datetime) -> bool:
-        timer = self._next_timer()
-        return timer is not None and timer.due <= moment
+        return (timer := self._next_timer()) is not None and timer.due <= moment
 
     async def _catch_up(self, moment: datetime | None) -> bool:
         """Fire the next timer of a jumped-over stretch; False while what an earlier one began has not come back."""
@@ -244,16 +243,18 @@ class Actor:
                 self.clock.seal(arrival.given.minute)
             if isinstance(arrival.given, Event):
                 counted(EVENTS_IN, self.role.name, arrival.place.topic, arrival.given.type).inc()
-        now = self.clock.now()
-        if self.state.now is not None:
-            now = max(now, self.state.now)
+        now = max(self.clock.now(), self.state.now or self.clock.now())
         head = InputsAdmitted.new(source=f"/account/{self.state.name}", subject=self.state.name, time=now, number=self.state.admissions + 1,
                                   inputs=tuple(arrival.place for arrival in arrivals), facts_read=self.latest.complete)
         await self._decide_all(head, [(arrival.place, arrival.given) for arrival in arrivals])
 
     async def _fire_due(self) -> None:
-        while (timer := self._next_timer()) and self.clock.wait(timer.due, self._urgent(timer)) == 0:
+        while (timer := self._ripe_timer()) and self.clock.wait(timer.due, self._urgent(timer)) == 0:
             await self._fire(timer)
+
+    def _ripe_timer(self) -> Timer | None:
+        """The next timer that may be served. In lockstep each has its consequences before the next is, but for those that wait for the broker."""
+        return self._next_timer(self._urgent) if self.clock.pace == "lockstep" and self._awaited() else self._next_timer()
 
     async def _fire(self, timer: Timer) -> None:
         self.clock.advance(timer.due)
@@ -350,8 +351,9 @@ class Actor:
         update = str((json.loads(frame.body).get("data") or {}).get("event_id") or hashlib.sha256(frame.body.encode()).hexdigest()[:32])
         return BrokerStreamed.new(source=f"/account/{self.state.name}", subject=self.state.name, time=self.clock.now(), update_id=update, body=frame.body)
 
-    def _next_timer(self) -> Timer | None:
-        return min(self.state.timers.values(), key=lambda timer: (timer.due, timer.timer_id), default=None)
+    def _next_timer(self, counts: Callable[[Timer], bool] = lambda timer: True) -> Timer | None:
+        """Of one moment the broker's lists come first: read while a phase cancels and sells, they would show more in one run than in another."""
+        return min(filter(counts, self.state.timers.values()), key=lambda timer: (timer.due, timer.purpose != "reconcile", timer.timer_id), default=None)
 
     def _urgent(self, timer: Timer) -> bool:
         order = self.state.orders.get(timer.order_id) if timer.order_id else None

@@ -185,7 +185,7 @@ def differences(one: Told, other: Told) -> list[str]:
             first, second = one.canonical[topic].get(key, ()), other.canonical[topic].get(key, ())
             if list(first) != list(second):
                 place = next((at for at, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), min(len(first), len(second)))
-                shown = [str(side[place])[:600] if place < len(side) else "nothing" for side in (first, second)]
+                shown = [str(side[place])[:1_500] if place < len(side) else "nothing" for side in (first, second)]
                 found.append(f"{topic} {key}: {len(first)} and {len(second)} events, number {place + 1} differs:\n    {shown[0]}\n    {shown[1]}")
     if one.broker != other.broker:
         found.append(f"the broker's messages differ: {len(one.broker ^ other.broker)} ids")

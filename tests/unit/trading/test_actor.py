@@ -18,7 +18,7 @@ from schemas.market import MinuteSealed, SessionClosed
 from schemas.risk import Environment, RiskParameters
 from schemas.settings import load
 from schemas.topics import BARS, BROKER, CLOCK, TRADING
-from schemas.trading import Admitted, OrderCancelling, OrderDenied, OrderReplacing, OrderSubmitting
+from schemas.trading import Admitted, OrderCancelling, OrderDenied, OrderReplacing, OrderSubmitting, TimerFired, TimerSet
 from streams.lease import Lease
 from streams.log import Message, TopicPartition
 from streams.log.chain import Chain
@@ -207,6 +207,18 @@ async def test_in_lockstep_a_session_s_end_has_every_timer_before_it_served_one_
         story = await running.until("day.reported")
         assert [event.phase for event in story if isinstance(event, PhaseEntered)][-3:] == ["flattening", "reconciling", "reporting"]
         await running.until("account.sealed")
+
+
+async def test_in_lockstep_the_broker_s_lists_are_compared_before_the_phase_of_the_same_moment_moves_anything():
+    async with started(pace="lockstep") as running:
+        await running.minute(NOON + timedelta(minutes=1))
+        await running.closed(NOON.replace(hour=21))
+        story = await running.until("day.reported")
+        begins = next(at for at, event in enumerate(story) if isinstance(event, PhaseEntered) and event.phase == "flattening")
+        looks = [event for event in story[:begins] if isinstance(event, TimerSet | TimerFired) and event.purpose == "reconcile"]
+        assert isinstance(looks[-2], TimerFired)
+        assert looks[-2].due == story[begins].time
+        assert isinstance(looks[-1], TimerSet)          # set anew behind the comparison: none is under way
 
 
 async def test_an_order_whose_turn_comes_too_late_expires_and_is_never_sent(running: Running):
