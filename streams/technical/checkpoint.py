@@ -97,9 +97,9 @@ def _columns(room: "Technical", rows: Ints) -> Iterator[Floats]:
         yield frame.count[rows][None].astype(float)
         yield frame.head[:, rows]
         yield frame.base[:, rows]
-        order = [frame.place(rows, back) for back in range(frame.size)]         # newest first
-        there = np.array([frame.count[rows] > back for back in range(frame.size)])
-        end, *bars = (np.where(there, column.ravel()[np.array(order)], 0) for column in (frame.end, *frame.columns))
+        back = np.arange(frame.size)[:, None]                                   # newest first
+        order, there = frame.place(rows, back), frame.count[rows] > back
+        end, *bars = (np.where(there, column.ravel()[order], 0) for column in (frame.end, *frame.columns))
         yield from _small(end.astype(float), bars)
 
 
@@ -195,7 +195,7 @@ def _take_up(room: "Technical", rows: Ints, matrix: Floats) -> None:
         ticks = np.cumsum(np.where(small, close, 0.0), axis=0)      # whole numbers: exact
         prices = [np.where(small, (one + ticks) / unit, one) for one in (take(frame.size) for _ in range(3))]
         bars = [*prices, np.where(small, ticks / unit, close), take(frame.size)]
-        order = np.array([frame.place(rows, back) for back in range(frame.size)])
+        order = frame.place(rows, np.arange(frame.size)[:, None])
         for column, one in zip((frame.end, *frame.columns), (end, *bars), strict=True):
             column.ravel()[order] = one
     room.daily.refresh()
