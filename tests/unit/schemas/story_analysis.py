@@ -63,5 +63,6 @@ def found() -> Iterator[Event]:
         **scan, request_id=asked, code="INVALID_UNIVERSE_SIZE", given=1000, least=50, most=200,
         message="a universe of 1000 symbols was asked for; 50 to 200 are possible. Ask again with a number between them.")
     yield analysis.AnalysisSealed.new(
-        **{**scan, "subject": "analysis"}, minute=MINUTE, part=0, parts=12, layout="1", offsets={"catalyst.market.bars/0": 1_530}, symbols=("AAPL",), columns="KLUv/SAAAQAA",
+        **{**scan, "subject": "analysis"}, minute=MINUTE, part=0, parts=12, layout="1", offsets={"catalyst.market.bars/0": 1_530},
+        symbols=("AAPL",), columns="KLUv/SAAAQAA",
         digest="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
