@@ -87,9 +87,9 @@ class Driver:
             after = (await self._ask("POST", "/_sim/advance", {"after": after}, on=name))["minute"]
 
     async def _close(self, minute: datetime) -> None:
-        """The last session's end, with its reconciliation, report and seal."""
+        """The last session's end, with its reconciliation, report and seal; a feed may go on behind it."""
         feed = self.progress.feed
-        await self._until(lambda: "" if feed.closed and feed.closed >= minute else "market has not closed the session")
+        await self._until(lambda: f"market has not closed the session of {feed.session}" if feed.session else "")
         await self._settle(minute)
 
     async def _settle(self, minute: datetime) -> None:

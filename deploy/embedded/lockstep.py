@@ -7,7 +7,7 @@ Only then may market time move, or two runs of the same feed would differ.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from deploy.embedded.analysed import Analysed
@@ -15,7 +15,7 @@ from schemas.analysis import SignalRaised
 from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed, CalendarRead
 from schemas.cycle import IntentSimulated, PhaseEntered
 from schemas.envelope import Event
-from schemas.market import MinuteSealed, SessionClosed
+from schemas.market import MinuteSealed, SessionClosed, SessionOpened
 from schemas.orders import URGENT
 from schemas.topics import BROKER, CLOCK, COMMANDS, SCANS, SIGNALS
 from schemas.trading import (
@@ -69,7 +69,7 @@ class Progress:
         self._timers: dict[str, tuple[datetime, str, UUID | None]] = {}     # those that run: due, purpose, the order each is about
         self._comparing = False                             # the broker's lists are being read or held against the log
         self._days_done = self._calendars = 0               # each day's end asks for the calendar, and so does each start
-        self.closed: datetime | None = None                 # when the last closed session ended
+        self.session: date | None = None                    # that is open
         self._told: datetime | None = None                  # how new the newest order is that the broker showed
         self._epochs: dict[str, int] = {}
 
@@ -92,8 +92,10 @@ class Progress:
                     self.first_seal = self.first_seal or appended
                     self.last_seal, self._sealed = appended, event.minute
                 self._reached[place] = offset
+            case SessionOpened():
+                self.session = event.session
             case SessionClosed():
-                self.closed = event.time
+                self.session = None
                 self._reached[place] = offset
             case CalendarRead():
                 self._calendars += 1

@@ -11,7 +11,7 @@ from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed, Calen
 from schemas.commands import TradeRequested
 from schemas.cycle import PhaseEntered
 from schemas.envelope import Event
-from schemas.market import MinuteSealed
+from schemas.market import MinuteSealed, SessionClosed, SessionOpened
 from schemas.topics import BROKER, CLOCK, COMMANDS, TRADING
 from schemas.trading import Admitted, InputsAdmitted, OrderAccepted, OrderSubmitting, TimerFired, TimerSet
 
@@ -147,3 +147,15 @@ def test_a_seal_written_twice_counts_once_and_one_of_a_lost_lease_not_at_all():
     log.sealed(M2, epoch=1)
     assert (log.progress.minutes, log.progress.bars) == (1, 3)
     assert "not sealed" in log.progress.missing(M2)
+
+
+def test_a_session_is_open_until_its_end_stands_on_the_log_however_far_the_feed_goes_on_behind_it():
+    log, day = settled(), M1.date()
+    assert log.progress.session is None
+    log.add(CLOCK.name, SessionOpened, session=day, opens=M1, closes=M2)
+    log.sealed(M2)
+    assert log.progress.session == day
+    log.admitted(CLOCK.name, log.add(CLOCK.name, SessionClosed, session=day, minutes=2, bars=6))
+    log.admitted(CLOCK.name, log.sealed(M2 + timedelta(hours=4)))
+    assert log.progress.session is None
+    assert log.progress.missing(M2 + timedelta(hours=4)) == ""
