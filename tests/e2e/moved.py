@@ -75,15 +75,14 @@ def sessions(feed: Path) -> Mapping[date, list[str]]:
 def move_headlines(file: Path, days: Mapping[date, Sequence[str]], seed: int, into: Path) -> Moved:
     """Write `into`/wire.jsonl with something said about each symbol of each day."""
     pools, available = _pools(file)
-    chance = random.Random(seed)
-    for pool in pools.values():
-        chance.shuffle(pool)
     lines, counts, renamed = list[dict[str, object]](), dict.fromkeys(pools, 0), 0
     for number, (day, symbols) in enumerate(days.items()):
+        chance = random.Random(f"{seed}:{day}")             # a day is the same whichever others are played
+        today = {kind: chance.sample(pool, len(pool)) for kind, pool in pools.items()}
         drawn = chance.sample(list(symbols), len(symbols))
         for place, symbol in enumerate(drawn):
             kind = "good" if place < len(drawn) * SHARE_GOOD else "bad" if place < len(drawn) * (SHARE_GOOD + SHARE_BAD) else "neutral"
-            headline, company = pools[kind].pop()
+            headline, company = today[kind].pop()
             minute = max(chance.randrange(*SAID[kind]), 0 if number else OPEN)
             at = datetime(day.year, day.month, day.day, tzinfo=NEW_YORK) + timedelta(minutes=minute, seconds=chance.randrange(5, 55))
             counts[kind] += 1
