@@ -19,7 +19,7 @@ from streams.log.kafka import KafkaLog
 from streams.log.topics import apply
 from tests.unit.analysis.conftest import Market
 
-PATIENCE = 120      # s for an event that has to come: the machine may be busy
+PATIENCE = 240      # s for an event that has to come: the machine may be busy
 
 
 class Process:
@@ -63,6 +63,12 @@ class Stack:
         await apply(self.kafka, self.namespace)
         await self.log.start()
         await self.market.before_the_open()
+
+    async def connect(self) -> None:
+        """Anew: the broker was gone."""
+        await self.log.stop()
+        self.log = self.market.log = KafkaLog(self.kafka, namespace=self.namespace, client_id="test")
+        await self.log.start()
 
     async def role(self) -> Process:
         with socket.socket() as probe:

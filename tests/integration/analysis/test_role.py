@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
+from deploy.embedded.kafka import EmbeddedKafka
 from schemas.analysis import AnalysisSealed, IndicatorsComputed, PatternDetected, ScanCompleted, SignalRaised
 from schemas.envelope import Event
-from schemas.topics import INDICATORS, SIGNALS
+from schemas.topics import INDICATORS, SCANS, SIGNALS
 from tests.unit.analysis.conftest import OPENS, OURS, business
 
 from .conftest import Stack
@@ -35,6 +37,32 @@ async def test_killed_at_every_stage_of_a_minute_it_says_what_an_unbroken_run_fr
     ours, theirs = await stack.checkpoints(INDICATORS.name), await twin.checkpoints(INDICATORS.name)
     assert ours.keys() & theirs.keys()
     assert [digest for id_, digest in ours.items() if theirs.get(id_, digest) != digest] == []
+
+
+async def test_a_broker_that_dies_within_a_minute_and_comes_back_is_waited_for(tmp_path: Path, namespace: str):
+    broker = EmbeddedKafka(tmp_path / "broker")
+    broker.claim()
+    stack = Stack(tmp_path / "one", broker.bootstrap, namespace)
+    try:
+        await broker.start()
+        await stack.start()
+        role = await stack.role()
+        await stack.market.trade(6)
+        await stack.scanned()
+        seal = await stack.market.shaped()
+        await broker.kill()
+        await broker.start()
+        await stack.connect()
+        await stack.market.seal(seal)
+        await stack.market.trade(15)
+        await stack.scanned()
+        scans = [event for event in await stack.market.told(SCANS.name) if isinstance(event, ScanCompleted)]
+        assert [scan.time for scan in scans] == [OPENS + timedelta(minutes=minute) for minute in range(1, 23)]
+        assert [scan.time for scan in scans if scan.signals] == [OPENS + timedelta(minutes=21)]
+        await role.ready()
+    finally:
+        await stack.stop()
+        await broker.kill()
 
 
 async def unbroken(stack: Stack, minutes: int) -> None:
