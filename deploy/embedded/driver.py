@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from streams.role import Role, run
 from streams.trading.accounts import BadAccounts, accounts
 
 RETRY = 0.5         # seconds between attempts at something that is away
+LOST = 20.0         # seconds that an exchange's last trade update may take to the log
 QUIET = 5.0         # seconds without a minute after which the health page says what is waited for
 
 
@@ -65,19 +67,32 @@ class Driver:
     async def _drive(self) -> None:
         clock = await self._ask("GET", "/_sim/clock")
         after, last, finished = clock["minute"], None, False
+        if after is not None:
+            await self._ask("POST", "/_sim/advance", {"after": None})       # a repetition: lets go of the minute that an earlier driver may have held back
         for name in self._beside:
             await self._bring_up(name, clock["minutes_done"])
         while not finished:
             if after is not None:
                 await self._settle(datetime.fromisoformat(after))
                 await self._trade(datetime.fromisoformat(after))
-            for name in self._beside:           # before the market hears of the minute
-                await self._ask("POST", "/_sim/advance", {"after": after}, on=name)
-            step = await self._ask("POST", "/_sim/advance", {"after": after})
+            step = await self._advance(after)
             finished = step["minute"] is None
             last, after = after, step["minute"]
         if last is not None:
             await self._close(datetime.fromisoformat(last))
+
+    async def _advance(self, after: str | None) -> dict[str, Any]:
+        """The next minute, everywhere. The market can't seal it before what it did to our orders is taken up: else an account would judge it behind its fills
+        in one run and before them in another."""
+        for name in self._beside:
+            await self._ask("POST", "/_sim/advance", {"after": after}, on=name)
+        step = await self._ask("POST", "/_sim/advance", {"after": after, "hold": True})
+        if after is not None:
+            with suppress(TimeoutError):        # a frame was lost: the lists that the minute brings show what it said
+                async with asyncio.timeout(LOST):
+                    await self._settle(datetime.fromisoformat(after))
+        await self._ask("POST", "/_sim/advance", {"after": after})
+        return step
 
     async def _bring_up(self, name: str, minutes: int) -> None:
         """To where the others are: a simulated account may have come later. It may also be one minute ahead, when we died in between."""

@@ -89,13 +89,14 @@ class ControlPlane:
         return JSONResponse({"second_connection": policy})
 
     async def advance(self, request: Request) -> Response:
-        """Make the minute behind `after` happen, once, however often it is asked for; or several of them, `minutes`, at a stroke."""
+        """Make the minute behind `after` happen, once, however often it is asked for; or several of them, `minutes`, at a stroke. With `hold` it is told on the
+        streams and not yet among the finished minutes; asked for again without it, it is."""
         try:
             body = json.loads(await request.body() or b"{}")
             after, minutes = body.get("after"), int(body.get("minutes", 1))
             if minutes < 1:
                 raise ValueError("at least one minute")
-            happened = self._exchange.advance(None if after is None else _moment(after), minutes)
+            happened = self._exchange.advance(None if after is None else _moment(after), minutes, body.get("hold") is True)
         except (ValueError, TypeError, AttributeError):
             raise Refusal("malformed_body") from None
         except OutOfStep as error:
@@ -114,12 +115,12 @@ class ControlPlane:
             first = exchange.index_after(time_of(query, "after"))
         except OutOfStep as error:
             return JSONResponse({"message": str(error)}, status_code=409)
-        while exchange.state.minutes_done <= first < len(exchange.feed) and not exchange.closing:
+        while exchange.counted <= first < len(exchange.feed) and not exchange.closing:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             await exchange.moved.wait(left)
-        last = min(first + limit, exchange.state.minutes_done)
+        last = min(first + limit, exchange.counted)
         rows = [self._minute(index) for index in range(first, last)]
         return JSONResponse({"minutes": rows, "finished": max(first, last) >= len(exchange.feed)})
 

@@ -90,6 +90,7 @@ class Exchange:
         self._repaced = Bell()
         self._tick = 0.0                            # monotonic second at which the last minute happened
         self.closing = False
+        self._held = False                          # the last minute has happened and is not counted yet
         self._fills: list[Fill] = []
         self._updates: list[Update] = []
         self._actions: list[Action] = []
@@ -109,17 +110,27 @@ class Exchange:
 
     # what is asked of it: the rest goes to `venue` with the time of `now()`
 
-    def advance(self, after: datetime | None, minutes: int = 1) -> range:
-        """The numbers of the minutes that follow `after`, which have happened now; empty at the end of the feed. A repetition moves nothing."""
+    def advance(self, after: datetime | None, minutes: int = 1, hold: bool = False) -> range:
+        """The numbers of the minutes that follow `after`, which have happened now; empty at the end of the feed. A repetition moves nothing.
+
+        With `hold` the last of them is not counted among the finished ones before the next call without it.
+        """
         if self.pace.mode != "lockstep":
             raise OutOfStep("the exchange is paced: its minutes happen by themselves")
         index = self.index_after(after)
         if index > self.state.minutes_done:
             raise OutOfStep(f"the exchange has not reached {_name(after)}; its last finished minute is {_name(self.state.minute)}")
         asked = range(index, min(index + minutes, len(self.feed)))
+        self._held = hold and (self._held or self.state.minutes_done < asked.stop)
         while self.state.minutes_done < asked.stop:
             self._next_minute()
+        self.moved.ring()
         return asked
+
+    @property
+    def counted(self) -> int:
+        """How many minutes are finished, for who asks what they had."""
+        return self.state.minutes_done - self._held
 
     def index_after(self, after: datetime | None) -> int:
         """The number of the minute behind a named one; raises OutOfStep for a minute that the feed does not have."""

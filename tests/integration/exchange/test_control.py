@@ -24,6 +24,16 @@ def test_a_minute_happens_only_when_it_is_asked_for_and_once(exchange: ExchangeP
     assert (clock["now"], clock["minute"], clock["minutes_done"], clock["state"]) == (second["minute"], second["minute"], 2, "running")
 
 
+def test_a_minute_that_is_held_has_happened_and_is_counted_when_it_is_asked_for_again(exchange: ExchangeProcess) -> None:
+    held = exchange.call("POST", "/_sim/advance", {"after": None, "hold": True})[1]
+    assert exchange.call("POST", "/_sim/advance", {"after": None, "hold": True})[1] == held
+    assert (exchange.sim("clock")["minute"], exchange.sim("minutes")["minutes"]) == (held["minute"], [])
+    assert exchange.call("POST", "/_sim/advance", {"after": None})[1] == held
+    assert [row["minute"] for row in exchange.sim("minutes")["minutes"]] == [held["minute"]]
+    exchange.call("POST", "/_sim/advance", {"after": None, "hold": True})       # it was counted already
+    assert len(exchange.sim("minutes")["minutes"]) == 1
+
+
 def test_several_minutes_at_a_stroke_are_the_same_minutes(start: Start) -> None:
     one, many = start(journal="one"), start(journal="many")
     for _ in range(7):
