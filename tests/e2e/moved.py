@@ -149,7 +149,24 @@ def move_days(file: Path, feed: Path, symbols: Sequence[str], into: Path) -> Map
     return said
 
 
+Closes = Mapping[tuple[str, date], Decimal]     # symbol and day -> close, USD
+
+
+def closes(file: Path, symbol: str = "") -> Closes:
+    """Of a file of days; of one symbol where the rows do not name it."""
+    return {(row[0], date.fromisoformat(row[1])): Decimal(row[5]) for row in _rows(file, symbol) if row[5]}
+
+
+def scales(said: Closes, told: Closes) -> Mapping[str, tuple[Decimal, Decimal]]:
+    """The least and the largest of what was told over what the file said, by symbol: equal where only the scale was changed."""
+    found: dict[str, list[Decimal]] = {}
+    for (symbol, day), close in told.items():
+        if (before := said.get((symbol, day))) is not None:
+            found.setdefault(symbol, []).append(close / before)
+    return {symbol: (min(ratios), max(ratios)) for symbol, ratios in sorted(found.items())}
+
+
 def _rows(file: Path, symbol: str = "") -> Iterator[Row]:
-    with gzip.open(file, "rt") as text:
+    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as text:
         for row in csv.DictReader(text):
             yield (symbol or row["symbol"], *(row[name] for name in HEAD[1:]))

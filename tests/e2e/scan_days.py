@@ -33,7 +33,7 @@ from schemas.cycle import DayReported, SignalPassed
 from schemas.envelope import Event
 from schemas.market import MinuteSealed
 from schemas.news import CatalystDetected
-from schemas.reference import DailyPublished
+from schemas.reference import DailyPublished, DaysPublished
 from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, INDICATORS, NEWS, REFERENCE, SCANS, SIGNALS, TRADING, Topic
 from schemas.trading import FillRecorded, OrderApproved, OrderDenied
 from tests.e2e import moved
@@ -44,6 +44,7 @@ TOLD = (BARS, CLOCK, NEWS, REFERENCE, INDICATORS, SIGNALS, SCANS, COMMANDS, TRAD
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = timedelta(hours=12)
 SEED = 27             # of 1 to 99 the one that gives the most symbols that did move a reason to
+SAME = Decimal("0.01")              # closes of one scale differ by less
 LEAP = Decimal("0.35")              # a change overnight that no large company had on these days; a split that was missed is far more
 
 
@@ -192,6 +193,27 @@ def differences(one: Told, other: Told) -> list[str]:
     return found
 
 
+def published(run: Told) -> moved.Closes:
+    """The closes of the days before the feed, as they were told at its first morning."""
+    first = {event.subject: event for event in reversed(run.all(REFERENCE, DaysPublished))}
+    return {(symbol, day): close for symbol, event in first.items() for day, close in zip(event.sessions, event.close, strict=True)}
+
+
+def tell_days(run: Told, file: Path, feed: Path) -> list[str]:
+    """On which scale the days before the feed were told, and whether that is the feed's own: splits lie between. The promises that were broken."""
+    told, broken = published(run), list[str]()
+    ratios = {symbol: span for symbol, span in moved.scales(moved.closes(file), told).items() if abs(span[0] - 1) > SAME or abs(span[1] - 1) > SAME}
+    print("  days brought to the feed's scale:", ", ".join(f"{symbol} x {float(low):.4g}" for symbol, (low, _) in ratios.items()) or "none")
+    broken += [f"{symbol}: its days were told on several scales, {float(low):.4g} to {float(high):.4g}" for symbol, (low, high) in ratios.items() if high / low - 1 > SAME]
+    own = {symbol: path for symbol in {symbol for symbol, _ in told} if (path := feed / f"{symbol}_1d.csv.gz").exists()}
+    beside = [span for symbol, path in own.items() for span in moved.scales(moved.closes(path, symbol), told).values()]
+    if beside:
+        widest = max(max(abs(low - 1), abs(high - 1)) for low, high in beside)
+        print(f"  held against the feed's own days: {len(beside)} symbols, closes at most {widest:.2%} apart")
+        broken += [f"the days differ from the feed's own by {widest:.2%}"] if widest > SAME else []
+    return broken
+
+
 # -- for a person ------------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -265,7 +287,7 @@ async def main(feed: Path, data: Path, count: int, first: date | None, runs: int
             told.append(run)
             print(f"run {number}{' with the analysis killed at noon' if noons else ''}:")
             tell(run, days)
-            broken += [f"run {number}: {what}" for what in findings(run, days)]
+            broken += [f"run {number}: {what}" for what in (*tell_days(run, Path(folder) / "daily" / "days.csv", feed), *findings(run, days))]
             sys.stdout.flush()
     for number, other in enumerate(told[1:], 2):
         different = differences(told[0], other)
