@@ -187,7 +187,7 @@ def _never_wakes(state: Account, leg: Order) -> bool:
 def _watch(draft: Draft, symbol: str) -> None:
     state = draft.state
     if uncovered(state, symbol) > 0:
-        if not _stop_waits(state, symbol):
+        if not _stop_waits(state, symbol) and not _sale_waits(state, symbol):
             draft.wake("protect", timedelta(seconds=float(state.parameters.naked_seconds * GRACE)), about=symbol)
     elif not any(order.in_doubt for order in state.of(symbol, "stop")):
         draft.alert("POSITION_NAKED", "cleared", f"{symbol}: protected again, or sold", symbol)
@@ -201,6 +201,12 @@ def _watch(draft: Draft, symbol: str) -> None:
         draft.wake("reconcile", SHORT, about=symbol)        # two words out of order look like it too: the broker's own list decides
     draft.alert("POSITION_SHORT", "breach" if short else "cleared", f"{symbol}: {short:f} shares are sold short; once the broker's list shows it too they "
                 "are bought back" if short else f"{symbol}: nothing is short any more", symbol, actual=short)
+
+
+def _sale_waits(state: Account, symbol: str) -> bool:
+    """Whether a sale that is to make the account flat was refused and goes out again: a stop in between would only hold the shares it sells, for ever."""
+    return bool(state.flat_for()) and any(order.part == "exit" and order.symbol == symbol and state.has_timer("resend", order.order_id)
+                                          for order in state.orders.values())
 
 
 def _stop_waits(state: Account, symbol: str) -> bool:

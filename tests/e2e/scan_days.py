@@ -204,7 +204,8 @@ def tell_days(run: Told, file: Path, feed: Path) -> list[str]:
     told, broken = published(run), list[str]()
     ratios = {symbol: span for symbol, span in moved.scales(moved.closes(file), told).items() if abs(span[0] - 1) > SAME or abs(span[1] - 1) > SAME}
     print("  days brought to the feed's scale:", ", ".join(f"{symbol} x {float(low):.4g}" for symbol, (low, _) in ratios.items()) or "none")
-    broken += [f"{symbol}: its days were told on several scales, {float(low):.4g} to {float(high):.4g}" for symbol, (low, high) in ratios.items() if high / low - 1 > SAME]
+    broken += [f"{symbol}: its days were told on several scales, {float(low):.4g} to {float(high):.4g}"
+               for symbol, (low, high) in ratios.items() if high / low - 1 > SAME]
     own = {symbol: path for symbol in {symbol for symbol, _ in told} if (path := feed / f"{symbol}_1d.csv.gz").exists()}
     beside = [span for symbol, path in own.items() for span in moved.scales(moved.closes(path, symbol), told).values()]
     if beside:
