@@ -16,7 +16,7 @@ from tests.simulation.conditions import laboratory, sweep
 from tests.simulation.invariants import INVARIANTS, breaches
 from tests.simulation.loop import Deadlock, Livelock
 from tests.simulation.plan import FAULTS, POINTS, draw
-from tests.simulation.shrink import Breach, broken, shortest, story
+from tests.simulation.shrink import PATIENCE, Breach, broken, shortest, story
 from tests.simulation.world import play
 
 SHARE = 25      # histories a process plays between two reports
@@ -119,14 +119,16 @@ def main() -> int:
         for part in pool.map(play_all, _shares(given.seed, given.runs)):
             tally.add(part)
             told = _progress(tally.runs, given.runs, time.monotonic() - began, told)
+            for seed, found in part.broken:
+                print(f"SEED {seed} breaks: {found[0][0]}: {found[0][1][:160]}", flush=True)
             if tally.broken and not given.keep_going:
                 pool.shutdown(wait=False, cancel_futures=True)
                 break
     print(report(tally, time.monotonic() - began, given.workers))
     if not tally.broken:
         return 0
-    for seed, found in tally.broken[1:]:
-        print(f"seed {seed}: {found[0][0]}: {found[0][1][:160]}")
+    print(f"\nlooking for the shortest story of seed {tally.broken[0][0]}, {PATIENCE:.0f} s at most; "
+          f"`--seed {tally.broken[0][0]} --story` tells the whole one", flush=True)
     print("", explain(*tally.broken[0], shrink=True), sep="\n")
     return 1
 

@@ -66,7 +66,7 @@ class Plan:
         return self.minutes * 60 / self.speed
 
     def __str__(self) -> str:
-        head = (f"seed {self.seed}: {self.minutes} market minutes of a {self.hours} at speed {self.speed:g}, prices {self.tape}, "
+        head = (f"seed {self.seed}: {self.minutes} market minutes ({self.hours}) at speed {self.speed:g}, prices {self.tape}, "
                 f"partial fills {self.partial_fills}")
         return "\n".join([head, *(str(item) for item in sorted((*self.wishes, *self.faults), key=lambda item: item.at))])
 

@@ -1,6 +1,7 @@
 """From a history that breaks a promise to the shortest one that still breaks it: what can be left out is left out, and what is left is told as a story."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -12,6 +13,7 @@ from tests.simulation.plan import Plan
 from tests.simulation.world import play
 
 TRIES = 300         # histories played while one is made smaller
+PATIENCE = 120.0    # seconds this takes at most, by the wall: a history that never comes to rest is long to play
 LUCK = 3            # runs of luck given to each smaller plan: leaving something out shifts the chances of all that follows
 
 Breach = tuple[str, str]    # the invariant's name, what is wrong
@@ -26,22 +28,22 @@ def broken(plan: Plan) -> list[Breach]:
 
 
 def shortest(plan: Plan, promise: str) -> Plan:
-    """The smallest plan found, by greedy steps, whose history still breaks this promise."""
-    tries = 0
+    """The smallest plan found, by greedy steps and in the time there is, whose history still breaks this promise."""
+    tries, until = 0, time.monotonic() + PATIENCE
     smaller = True
     while smaller:
         smaller = False
         for candidate in _smaller(plan):
             for salt in range(LUCK):
+                if tries >= TRIES or time.monotonic() > until:
+                    return plan
                 tries += 1
                 lucky = replace(candidate, salt=salt)
                 if any(name == promise for name, _ in broken(lucky)):
                     plan, smaller = lucky, True
                     break
-            if smaller or tries >= TRIES:
+            if smaller:
                 break
-        if tries >= TRIES:
-            break
     return plan
 
 

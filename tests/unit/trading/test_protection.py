@@ -420,6 +420,16 @@ def test_shares_that_come_in_after_the_account_was_to_be_flat_are_sold_too():
     assert (story.the("exit").state, story.the("exit").quantity) == ("submitting", 3)
 
 
+@pytest.mark.parametrize("refusal", ["qty_held", "not_tradable"])
+def test_no_stop_takes_the_shares_of_a_sale_that_is_to_make_the_account_flat_and_goes_out_again(refusal: str):
+    story = holding()
+    emergency(story)
+    freed(story)
+    refused(story, "exit", refusal)
+    assert (len(story.waiting("resend")), story.waiting("protect")) == (1, [])
+    assert sent(story.wake("resend")) == [("exit", Decimal(10))]
+
+
 def test_a_short_position_is_told_as_a_breach():
     story = holding()
     story.hear(framed(story, wire("b-hand", "by-hand", "AAPL", "sell", "15", "filled", "15", "101")))
