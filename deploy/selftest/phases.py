@@ -32,7 +32,8 @@ from schemas.trading import CommandRejected
 from streams.log import EventLog, Record
 from streams.log.kafka import KafkaLog
 from streams.role import PORTS
-from streams.workflow.asking import ask, cycle_of
+from streams.trading.story import standing
+from streams.workflow.asking import ask
 
 ENDED = ("canceled", "expired", "rejected", "filled")
 ENDS_WITHIN = 2.5           # seconds a cancelled order may take to end
@@ -150,7 +151,7 @@ async def signal(around: Around) -> Finding:
 
 async def orchestration(around: Around) -> Finding:
     """The day is planned and in a phase, and a command that would change nothing is refused in words."""
-    day, _ = await cycle_of(around.log, around.settings.account)
+    day = (await standing(around.log, around.settings.account)).cycle
     command = CycleControlRequested.new(**around.asked(), action="pause" if day.paused else "resume")
     began = time.perf_counter()
     answer = await ask(around.log, command.stamped(recordedtime=around.clock()), patience=3.0)

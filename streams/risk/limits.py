@@ -178,6 +178,15 @@ def _stop_distance(intent: Intent, book: Book, parameters: RiskParameters) -> De
     return None if intent.price is None or intent.stop is None else intent.price - intent.stop
 
 
+def _stop_missing(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    """Where there is no price there is nothing a stop could be below: UNKNOWN_SYMBOL says what is wrong."""
+    return None if intent.price is None else _flag(intent.stop is None)
+
+
+def _target_distance(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    return None if intent.price is None or intent.form.take_profit is None else intent.form.take_profit - intent.price
+
+
 def _risk_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
     distance = _stop_distance(intent, book, parameters)
     return None if distance is None else book.share(intent.quantity * max(distance, ZERO))
@@ -247,12 +256,15 @@ CHECKS = (
     Check("CORRELATION", "correlation", _correlation, _set("max_correlation"), ("max_correlation", "correlation_days"),
           "highest Pearson correlation of daily returns with another position, open or on its way; fewer common days than correlation_days pass with 0",
           "it would be the same bet twice: choose another than {symbol}, or close the position it moves with"),
-    Check("STOP_MISSING", "flag", lambda intent, book, parameters: _flag(intent.stop is None), _none, (),
+    Check("STOP_MISSING", "flag", _stop_missing, _none, (),
           "the entry has no protective stop",
           "give a stop price below {price}"),
     Check("STOP_DISTANCE", "USD", _stop_distance, _farthest_stop, ("max_stop_atr", "max_stop_share"),
           "how far the stop is below the price; at or above it is the wrong side, the limit is in ATR(14), or a share of the price where no ATR is known",
           "a stop from {lowest} to just below {price} passes", within=lambda actual, limit: 0 < actual <= limit),
+    Check("TARGET_DISTANCE", "USD", _target_distance, _none, (),
+          "how far the target is above the price; at or below it is the wrong side",
+          "give a target above {price}, or none", within=operator.gt),
     Check("RISK_SHARE", "share of equity", _risk_share, _set("max_risk_share"), ("max_risk_share",),
           "what the trade loses at its stop",
           "at most {room} shares at this stop (asked: {asked}), or a nearer stop"),

@@ -22,17 +22,23 @@ import click
 from schemas import codec, settings
 from schemas.envelope import CIRCUMSTANCES, Event
 from schemas.risk import RiskParameters
+from schemas.topics import TRADING
 from streams.log import EventLog, LogCut, LogUnavailable
 from streams.log.kafka import KafkaLog
 from streams.risk.parameters import BadParameters, Pair, put, read
-from streams.trading import elsewhere, seals, shadow
-from streams.trading.story import StoryBroken, Turn, decisions, inputs_of
+from streams.trading import accounts, elsewhere, seals, shadow
+from streams.trading.accounts import BadAccounts
+from streams.trading.story import StoryBroken, Turn, decisions, events_of, inputs_of
 from streams.trading.stretch import ALL, Stretch, turns
 
 SHOWN = 10      # differences printed; all are counted
 DIFFERENT, UNSEEN = 1, 3        # exit codes
 UNSTAMPED = dict.fromkeys(CIRCUMSTANCES & Event.model_fields.keys())
 T = TypeVar("T")
+
+
+class NotOnTheLog(LookupError):
+    """The account that was asked for never traded here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ def audit() -> None:
 def replay_command(account: str | None, as_json: bool, **bounds: Any) -> None:
     """Decide the account's recorded inputs again and compare: ids and whole data of every decision."""
     name, stretch = account or settings.load().account, _stretch(**bounds)
-    findings = _looked(lambda log: replay(log, name, stretch))
+    findings = _looked(name, lambda log: replay(log, name, stretch))
+    _something(findings.turns, name, stretch)
     differences = [asdict(one) for one in findings.differences]
     said = {"account": name, "equal": not differences, "turns": findings.turns, "decisions": findings.decisions, "differences": differences}
     head = f"account {name}: {findings.turns:,} turns, {findings.decisions:,} decisions replayed, {len(differences)} differences"
@@ -142,7 +149,7 @@ def replay_command(account: str | None, as_json: bool, **bounds: Any) -> None:
 def seals_command(account: str | None, as_json: bool, newest: int | None) -> None:
     """Fold the account's events and compare with each of its seals: what a start would trust is what the events say."""
     name = account or settings.load().account
-    found = _looked(lambda log: seals.check(log, name, newest))
+    found = _looked(name, lambda log: seals.check(log, name, newest))
     said = {"account": name, "equal": not found.broken, "proven": found.proven, "of_other_releases": found.other,
             "broken": [{**asdict(one), "session": one.session.isoformat()} for one in found.broken]}
     lines = [f"account {name}: {found.proven:,} seals proven, {len(found.broken)} not what the events say"]
@@ -172,7 +179,8 @@ def shadow_command(against: tuple[str, ...], repository: Path, account: str | No
     changes = _parameters(against)
     if changes is None:
         _against_ref(against, repository, name, stretch, as_json)
-    found = _looked(lambda log: with_parameters(log, name, changes, stretch))
+    found = _looked(name, lambda log: with_parameters(log, name, changes, stretch))
+    _something(found.turns, name, stretch)
     said = {"account": name, "against": dict(changes), "equal": not found.differences, "turns": found.turns, "decisions": found.decisions,
             "kinds": dict(_kinds(found)), "differences": [{**asdict(one), "kind": one.kind} for one in found.differences]}
     _end(_as_json(said) if as_json else "\n".join(_shadow_lines(found)), found.differences)
@@ -207,6 +215,7 @@ def _against_ref(against: Sequence[str], repository: Path, account: str, stretch
     except elsewhere.NotComparable as reason:
         _unseen(f"{against[0]}: {reason}")
     differences = said["differences"]
+    _something(said.get("turns", 0), account, stretch)
     head = (f"account {account}: {said.get('turns', 0):,} turns, {said.get('decisions', 0):,} decisions on the log; {against[0]} ({commit[:12]}) decides "
             f"{len(differences)} of them otherwise")
     said = {"against": against[0], "commit": commit, **said}
@@ -273,20 +282,36 @@ def _stretch(first: datetime | None, last: datetime | None, since_seal: bool) ->
     return Stretch(first.date() if first else None, last.date() if last else None, since_seal)
 
 
-def _looked(work: Callable[[EventLog], Awaitable[T]]) -> T:
+def _something(turns: int, account: str, stretch: Stretch) -> None:
+    """Nothing looked at proves nothing, and must not read like a proof; only behind a seal nothing may have happened yet."""
+    if not turns and not stretch.since_seal:
+        between = " ".join(f"{word} {day}" for word, day in (("from", stretch.first), ("to", stretch.last)) if day)
+        _unseen(f"account {account} has no turns on the log {between}".rstrip() + ": nothing was proven")
+
+
+async def _known(log: EventLog, account: str) -> None:
+    """Raises NotOnTheLog when no event of this account was ever recorded; one that was is found within its first records."""
+    async for _ in events_of(log, account):
+        return
+    raise NotOnTheLog(f"no event of account {account!r} is on {TRADING.name}; those that trade here: {', '.join(accounts.every(settings.load()))}. "
+                      "--account names another one")
+
+
+def _looked(account: str, work: Callable[[EventLog], Awaitable[T]]) -> T:
     here = settings.load()
 
     async def run() -> T:
         log = KafkaLog(here.kafka, namespace=here.namespace, client_id="catalyst-audit")
         await log.start()
         try:
+            await _known(log, account)
             return await work(log)
         finally:
             await log.stop()
 
     try:
         return asyncio.run(run())
-    except (LogUnavailable, LogCut, StoryBroken, BadParameters) as error:
+    except (LogUnavailable, LogCut, StoryBroken, BadParameters, BadAccounts, NotOnTheLog) as error:
         _unseen(str(error))
 
 

@@ -183,19 +183,20 @@ def _shares(draft: Draft, snapshot: BrokerSnapshot, lists: Lists, shown: set[str
             draft.alert(code, "cleared", f"{symbol}: the books followed the broker", symbol)
     found = _differences(draft.state, lists)
     settled = [one for one in found if one.looks >= LOOKS and not _moving(draft.state, one.symbol, shown)]
-    funds = draft.state.funds
-    still = not any(_moving(draft.state, order.symbol, shown) for order in draft.state.open_orders)
-    paid = still and abs(funds.cash - lists.account["cash"]) >= PENNY       # fees, interest, a transfer
-    if not funds.known or snapshot.reason != "minute" or found or draft.state.differences or paid:
-        draft.tell(
-            AccountReconciled, tenure=snapshot.tenure, number=snapshot.number, reason=snapshot.reason, orders=len(lists.orders), positions=len(lists.shares),
-            differences=found, **lists.account)
     for one in settled:
         price = lists.shares[one.symbol].price if one.symbol in lists.shares else ZERO
         draft.tell(PositionAdjusted, symbol=one.symbol, tenure=snapshot.tenure, number=snapshot.number, quantity=one.theirs - one.ours, price=price,
                    ours=one.ours, theirs=one.theirs,
                    message=f"{one.symbol}: the broker holds {one.theirs:f}, fills explain {one.ours:f}; {one.looks} looks agree, the books follow the broker")
         draft.alert("DIFFERENCE", "breach", f"{one.symbol}: broker {one.theirs:f}, log {one.ours:f}; adjusted", one.symbol, actual=one.theirs, limit=one.ours)
+    funds = draft.state.funds
+    still = not any(_moving(draft.state, order.symbol, shown) for order in draft.state.open_orders)
+    paid = still and abs(funds.cash - lists.account["cash"]) >= PENNY       # fees, interest, a transfer
+    if not funds.known or snapshot.reason != "minute" or found or draft.state.differences or paid:
+        left = tuple(one for one in found if one not in settled)        # with the last of them the cash is the broker's too: shares without it are profit
+        draft.tell(
+            AccountReconciled, tenure=snapshot.tenure, number=snapshot.number, reason=snapshot.reason, orders=len(lists.orders), positions=len(lists.shares),
+            differences=left, **lists.account)
 
 
 def _shorts(draft: Draft, lists: Lists, shown: set[str]) -> None:

@@ -13,6 +13,7 @@ from schemas.topics import TRADING
 from schemas.trading import AccountHalted, Admitted, InputsAdmitted, LeaseTaken, TimerFired
 from streams.log import EventLog, LogCut, TopicPartition
 from streams.log.chain import Chain, Verdict
+from streams.trading import recovery
 from streams.trading.account import Account
 from streams.trading.decide import Illegible, Input, answer
 from streams.trading.evolve import CONTEXT, evolve
@@ -86,6 +87,15 @@ async def turns_of(log: EventLog, account: str, end: int | None = None, start: S
             turn = Turn(turn.head, turn.before, (*turn.decided, event))
         state = evolve(state, event)
     yield Story(state, turn)
+
+
+async def standing(log: EventLog, account: str) -> Account:
+    """The account as its log tells it now, from its newest seal on. Raises StoryBroken, LogCut, LogUnavailable."""
+    start = await recovery.start(log, account)
+    state = start.state if start else Account(account)
+    async for _, event in events_of(log, account, start=start):
+        state = evolve(state, event)
+    return state
 
 
 async def inputs_of(log: EventLog, head: Head) -> list[tuple[Admitted | None, Input]]:

@@ -4,28 +4,18 @@ The same idempotency key is the same command: when its answer is on the log alre
 """
 
 import asyncio
-import json
-from contextlib import suppress
 from datetime import timedelta
-
-from pydantic import TypeAdapter
 
 from schemas import codec
 from schemas.codec import Undecodable
 from schemas.commands import CycleControlRequested, ModeChangeRequested
-from schemas.cycle import AccountSealed, CyclePaused, CyclePlanned, CycleResumed, CycleStarted, CycleStopped, ModeSet, PhaseEntered, PhaseMissed
 from schemas.envelope import Event
 from schemas.topics import COMMANDS, TRADING
-from schemas.trading import CommandRejected, InputsAdmitted
-from streams.log import Appended, EventLog, Message, Offsets, Record, TopicPartition
+from schemas.trading import InputsAdmitted
+from streams.log import Appended, EventLog, Message, Record, TopicPartition
 from streams.workflow.cycle import Cycle, content, evolve
 
-WINDOW = 2_000                      # records looked at first for a seal
-CYCLE: TypeAdapter[Cycle] = TypeAdapter(Cycle)
-SEAL = AccountSealed.kind().encode()
 REPEATED = timedelta(days=7)        # how far back the answer to a key that was used before is looked for
-OF_THE_CYCLE = {event.kind().encode() for event in (
-    CyclePlanned, PhaseEntered, PhaseMissed, CyclePaused, CycleResumed, CycleStopped, CycleStarted, ModeSet, CommandRejected)}
 
 
 class NotAsked(RuntimeError):
@@ -73,39 +63,6 @@ def _answers_just_this(event: Event, command: Event) -> bool:
         return True
     said = evolve(Cycle(), event).answered.get(command.id)
     return said is None or said[0] in ("", content(command))
-
-
-async def cycle_of(log: EventLog, account: str) -> tuple[Cycle, Event | None]:
-    """The account's day as its log tells it from its newest seal on, and the newest event it rests on. Raises LogUnavailable, LogCut."""
-    place = TopicPartition(TRADING.name, log.partition_of(TRADING.name, account))
-    begins, ends = await log.begins([TRADING.name]), await log.ends([TRADING.name])
-    cycle, newest, start = await _sealed(log, place, account) or (Cycle(), None, begins[place])
-    epoch = (newest.epoch or 0) if newest else 0
-    async for batch in log.read({place: start}, until=Offsets({place: ends[place]})):
-        for record in batch:
-            event = _decoded(record) if record.key == account and _kind(record) in OF_THE_CYCLE else None
-            if event is not None and (event.epoch or 0) >= epoch:
-                cycle, newest, epoch = evolve(cycle, event), event, event.epoch or 0
-    return cycle, newest
-
-
-async def _sealed(log: EventLog, place: TopicPartition, account: str) -> tuple[Cycle, Event, int] | None:
-    """The day as the newest readable seal has it, and the offset behind that; found backwards in doubling steps. None: begin at the beginning."""
-    count = WINDOW
-    while True:
-        records = await log.last(*place, count)
-        for record in reversed(records):
-            sealed = _decoded(record) if record.key == account and _kind(record) == SEAL else None
-            if isinstance(sealed, AccountSealed):
-                with suppress(ValueError, KeyError, TypeError):     # another release wrote it: an older one may do
-                    return CYCLE.validate_json(json.dumps(json.loads(sealed.state)["cycle"])), sealed, record.offset + 1
-        if len(records) < count:
-            return None
-        count *= 2
-
-
-def _kind(record: Record) -> bytes | None:
-    return dict(record.headers).get("ce_type")
 
 
 def _decoded(record: Record) -> Event | None:

@@ -30,10 +30,11 @@ from schemas.settings import Settings
 from schemas.trading import CommandRejected
 from streams.log import EventLog, LogCut, LogUnavailable
 from streams.log.kafka import KafkaLog
+from streams.trading.account import Account
 from streams.trading.accounts import BadAccounts, named
-from streams.workflow.asking import NotAsked, ask, cycle_of
+from streams.trading.story import StoryBroken, standing
+from streams.workflow.asking import NotAsked, ask
 from streams.workflow.calendar import NEW_YORK
-from streams.workflow.cycle import Cycle, entries_closed
 
 REFUSED, NO_ANSWER = 1, 3       # exit codes
 COMMON = (
@@ -109,8 +110,7 @@ def show(account: str | None) -> None:
     """Print the day as the log tells it: mode, plan, what became of each phase, and whether entries pass."""
     here = settings.load()
     name = _named(here, account)
-    day, newest = _with_log(lambda log: cycle_of(log, name))
-    for line in describe(name, day, newest):
+    for line in describe(_with_log(lambda log: standing(log, name))):
         click.echo(line)
 
 
@@ -156,18 +156,18 @@ def move_stop(symbol: str, price: Decimal, **given: Any) -> None:
     _ask(StopMoveRequested, given, symbol=symbol.upper(), stop_price=price)
 
 
-def describe(account: str, day: Cycle, newest: Event | None) -> list[str]:
-    """The day in lines for a person; times are New York. Whether entries pass is judged at the newest event's market time."""
+def describe(account: Account) -> list[str]:
+    """The day in lines for a person; times are New York. Whether entries pass is judged at the market time of the account's newest event."""
+    day = account.cycle
     flags = [*(["paused"] if day.paused else []), *([f"stopped ({day.stopped})"] if day.stopped else [])]
-    lines = [f"account {account}: mode {day.mode}, {' and '.join(flags) or 'running'}"]
-    if day.plan is None or newest is None:
+    lines = [f"account {account.name}: mode {day.mode}, {' and '.join(flags) or 'running'}"]
+    if day.plan is None:
         return [*lines, "no session is planned yet: the trading role plans one when it has read the broker's calendar"]
-    lines.append(f"session {day.session}, phase {day.phase or 'not begun'}")
+    lines.append(f"session {day.session}, phase {day.phase or 'not begun'}; times are New York")
     for phase, at in day.plan.phases:
         became = "missed" if phase in day.missed else "entered" if phase in day.ran else "to come"
         lines.append(f"  {at.astimezone(NEW_YORK):%H:%M}  {phase:12} {became}")
-    closed = entries_closed(day, newest.time)
-    return [*lines, f"entries: {closed or 'pass'} (as of {newest.time.astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S})"]
+    return [*lines, f"entries: {account.entries_closed() or 'pass'} (as of {account.at().astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S})"]
 
 
 def outcome(answer: Event | None, command: Event, key: str, patience: float) -> tuple[int, str]:
@@ -221,8 +221,8 @@ def _with_log(work: Callable[[EventLog], Awaitable[T]]) -> T:
         return asyncio.run(run())
     except LogUnavailable as away:
         _end(NO_ANSWER, f"the log at {here.kafka} cannot be reached: {away}. Is the stack up? `catalyst status` tells; `catalyst panic` needs only the broker.")
-    except LogCut as cut:
-        _end(NO_ANSWER, str(cut))
+    except (LogCut, StoryBroken) as broken:
+        _end(NO_ANSWER, str(broken))
 
 
 def _end(code: int, words: str) -> NoReturn:

@@ -118,3 +118,15 @@ def test_parameters_from_a_file_and_the_seals_are_looked_at_on_the_same_log(envi
     assert shadow(environment, "--against", "max_positionz=2").exit_code == 3
     proven = CliRunner(env=environment).invoke(audit, ["seals", "--json"])
     assert (proven.exit_code, json.loads(proven.stdout)["proven"]) == (0, 1)
+
+
+@pytest.mark.parametrize("command", ["replay", "seals", "shadow"])
+def test_an_account_that_never_traded_here_is_not_proven(environment, command):
+    words = [command, "--account", "nobody", *(["--against", "daily_loss=900"] if command == "shadow" else [])]
+    result = CliRunner(env=environment).invoke(audit, words)
+    assert result.exit_code == 3 and "no event of account 'nobody'" in result.stderr and "those that trade here: paper" in result.stderr
+
+
+def test_days_on_which_nothing_happened_prove_nothing(environment):
+    result = CliRunner(env=environment).invoke(audit, ["replay", "--from", "2031-01-02"])
+    assert result.exit_code == 3 and "no turns on the log from 2031-01-02: nothing was proven" in result.stderr

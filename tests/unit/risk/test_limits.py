@@ -20,6 +20,10 @@ def at(limit_price: Any, last: Any = 100) -> Intent:
     return buy(10, limit_price, last=D(last), form=Form(type="limit", limit_price=D(limit_price), stop_loss=D(limit_price) - 1))
 
 
+def aims(target: Any) -> Intent:
+    return buy(form=Form(stop_loss=D(98), take_profit=D(target)))
+
+
 def in_tech(*symbols: str) -> Mapping[str, Facts]:
     return {symbol: Facts(sector="Technology") for symbol in symbols}
 
@@ -50,6 +54,7 @@ BOUNDARIES: list[tuple[str, dict[str, Any], tuple[Intent, Book], tuple[Intent, B
     ("CORRELATION", {"max_correlation": 1}, (buy(), alike(RISING, RISING)), (buy(), book())),       # beyond it: see below, r has no step
     ("STOP_MISSING", {}, (buy(), book()), (buy(stop=None), book())),
     ("STOP_DISTANCE", {}, (buy(stop="90"), book()), (buy(stop="89.99"), book())),
+    ("TARGET_DISTANCE", {}, (aims("100.01"), book()), (aims(100), book())),
     ("RISK_SHARE", {"position_share": 1}, (buy(250, stop=96), book()), (buy(251, stop=96), book())),
     ("BUYING_POWER", {}, (buy(10), book(buying_power=D(2000), pending=(pending("KO", quantity=10),))),
      (buy(11), book(buying_power=D(2000), pending=(pending("KO", quantity=10),)))),

@@ -57,7 +57,7 @@ def test_an_order_over_the_limit_is_denied_with_the_figures_and_the_way_out():
 def test_a_symbol_without_any_bar_is_denied():
     (answer,) = Story().hear(request(symbol="NOPE"), price=None)
     assert isinstance(answer, OrderDenied)
-    assert set(refusal(answer)) == {"UNKNOWN_SYMBOL", "STOP_MISSING"}
+    assert set(refusal(answer)) == {"UNKNOWN_SYMBOL"}
 
 
 def test_a_request_that_waited_too_long_is_denied_and_never_sent():

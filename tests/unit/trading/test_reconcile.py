@@ -37,6 +37,15 @@ def test_one_look_never_moves_the_books_and_two_that_agree_do():
     assert "breach" in [event.level for event in second if isinstance(event, RiskAlerted) and event.code == "DIFFERENCE"]
 
 
+def test_the_cash_follows_with_the_shares_or_shares_bought_elsewhere_would_be_profit():
+    story = Story()
+    before = story.state.equity
+    look(story, AAPL, number=1, cash="99000")
+    second = look(story.later(60), AAPL, number=2, cash="99000")
+    assert only(second, AccountReconciled).differences == ()
+    assert (story.state.equity, story.state.funds.cash) == (before, 99000)
+
+
 def test_two_looks_in_one_breath_are_one():
     story = Story()
     look(story, AAPL, number=1)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,16 +9,16 @@ from click.testing import CliRunner
 
 from schemas import codec
 from schemas.commands import CycleControlRequested, EmergencyStopRequested
-from schemas.cycle import AccountSealed, CyclePaused, CycleStopped
+from schemas.cycle import CyclePaused, CycleStopped
 from schemas.envelope import Event
 from schemas.topics import COMMANDS, TRADING
 from schemas.trading import CommandRejected
 from streams.log import Message, TopicPartition
 from streams.log.memory import Fate, MemoryLog
-from streams.trading import seal
-from streams.trading.account import Account
-from streams.workflow.asking import NotAsked, ask, cycle_of
+from streams.trading.story import standing
+from streams.workflow.asking import NotAsked, ask
 from streams.workflow.cli import cycle, describe, outcome
+from tests.unit.trading.recorded import Recorded
 
 from .conftest import Day, at
 
@@ -103,27 +102,21 @@ async def test_a_command_that_may_not_be_on_the_log_is_not_waited_for(log):
         await ask(log, request("pause", "k1"), patience=60)
 
 
-async def test_the_day_is_shown_as_the_log_tells_it(log, account):
-    await ask(log, request("pause", "k1"), patience=5)
-    day, newest = await cycle_of(log, "paper")
-    assert day == account.cycle
-    shown = "\n".join(describe("paper", day, newest))
-    assert "mode advisory, paused" in shown and "09:30  trading      entered" in shown and "15:30  flattening   to come" in shown and "PAUSED" in shown
+async def test_the_day_is_shown_as_the_log_tells_it_from_its_newest_seal_on(log):
+    told = await Recorded(log).days(2)
+    await told.hear(request("pause", "k1"))
+    state = await standing(log, "paper")
+    assert state == told.forget_prices()
+    shown = "\n".join(describe(state))
+    assert "mode advisory, paused" in shown and "times are New York" in shown and "09:30  trading      to come" in shown
+    assert "entries: FLATTENING: end of day" in shown
 
 
-async def test_the_day_is_read_from_the_account_s_newest_seal_on(log, monkeypatch):
-    monkeypatch.setattr("streams.workflow.asking.WINDOW", 2)
-    day = Day()
-    day.read()
-    day.until(at("16:01"))
-    day.ask("pause")
-    state = seal.write(replace(Account("paper"), cycle=day.cycle))
-    sealed = AccountSealed.new(**day.about(), session=day.cycle.session, digest=seal.digest(state), state=state, release=seal.RELEASE)
-    unreadable = sealed.model_copy(update={"state": "{}"})
-    before = len(day.log)
-    day.until(at("17:00"))
-    await keep(log, sealed, unreadable, *day.log[before:])
-    assert (await cycle_of(log, "paper"))[0] == day.cycle
+async def test_an_emergency_stop_is_shown_before_what_the_day_says(log):
+    told = Recorded(log)
+    await told.days(1)
+    await told.hear(EmergencyStopRequested.new(source="/test", subject="paper", time=told.now, idempotency_key="k1", actor="dana", reason="smoke"))
+    assert "entries: EMERGENCY_STOP: " in describe(await standing(log, "paper"))[-1]
 
 
 def test_a_log_that_is_away_ends_the_command_with_what_still_works():
