@@ -1,7 +1,7 @@
 """What time a request carries and when it is too old. Judged on the market's clock, so against a simulation it is stamped with the market's clock.
 
-The same rule as the account's own clock: a paced simulation runs on from its last sealed minute, for two minutes at most; in lockstep the market stands
-still between minutes. Without a simulation it is the wall clock.
+The same rule as the account's own clock: a paced simulation runs on from its last sealed minute, for two minutes at most, and with the account's timers
+behind the feed's end; in lockstep the market stands still between minutes. Without a simulation it is the wall clock.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,8 @@ def market_time(settings: Settings, stories: Stories, wall: datetime | None = No
     if settings.pace == "lockstep":
         return stories.minute
     gone = max(wall - stories.minute_seen, timedelta(0)) * settings.speed
-    return stories.minute + min(gone, RUNS_ON)
+    runs = stories.minute + min(gone, RUNS_ON)
+    return max(runs, stories.told_at) if stories.told_at else runs
 
 
 def patience(settings: Settings) -> timedelta:

@@ -54,6 +54,7 @@ class Stories:
         self.reached: Offsets = Offsets()       # per followed partition the next offset to read; empty until it began
         self.minute: datetime | None = None     # END of the market's last finished minute
         self.minute_seen: datetime | None = None    # when the log took that news
+        self.told_at: datetime | None = None        # market time of the account's newest event
         self.complete = False                   # whether it holds every request there ever was
         self.broken = ""                        # why following ended for good
         self.session_open: bool | None = None   # absent until a session was seen to open or close
@@ -167,6 +168,7 @@ class Stories:
             case TradeRequested() if event.subject == self.account:
                 self._open(event)
             case _ if record.topic == TRADING.name and event.subject == self.account and self._follows(event, record.value):
+                self.told_at = max(self.told_at or event.time, event.time)
                 self._hear(event)
 
     def _follows(self, event: Event, value: bytes) -> bool:

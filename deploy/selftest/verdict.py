@@ -80,6 +80,9 @@ def judge_market(market: Market | None, now: datetime, settings: Settings) -> Fi
         return Finding("pass", f"{seen}; lockstep waits for us")
     age, speed = now - market.written, settings.speed if settings.sim_url else 1.0
     if age > max(STANDSTILL / speed, AT_LEAST):
+        if settings.sim_url:
+            return Finding("warn", f"{seen}, written {age.total_seconds():.0f} s ago: the simulated feed stands still", "either it came to its end: `catalyst "
+                           "down`, `catalyst up` with another; or its exchange hangs: `catalyst logs exchange`. Entries are refused on prices this old")
         return Finding("fail", f"{seen}, written {age.total_seconds():.0f} s ago in an open session",
                        "no bars come: see `catalyst logs market` and the data provider's status; entries are refused on prices this old")
     return Finding("pass", f"{seen}, {age.total_seconds():.1f} s ago")

@@ -64,6 +64,12 @@ def test_a_paced_simulation_runs_on_from_its_last_minute_for_two_minutes_at_most
     assert patience(simulated(speed=60)) == timedelta(hours=1)
 
 
+def test_behind_the_feeds_end_time_goes_on_with_the_account_whose_timers_still_fire() -> None:
+    clock = a_clock(minute=datetime(2019, 2, 11, 15, 0, tzinfo=UTC), seen=NOON)
+    clock.told_at = datetime(2019, 2, 11, 15, 7, tzinfo=UTC)
+    assert market_time(simulated(speed=60), clock, NOON + timedelta(hours=1)) == clock.told_at
+
+
 def test_in_lockstep_the_market_stands_still_between_minutes() -> None:
     clock = a_clock(minute=datetime(2019, 2, 11, 15, 0, tzinfo=UTC), seen=NOON)
     assert market_time(simulated(pace="lockstep"), clock, NOON + timedelta(hours=1)) == datetime(2019, 2, 11, 15, 0, tzinfo=UTC)

@@ -65,7 +65,7 @@ def market(age: float, closed: bool = False) -> Market:
     (market(181), PAPER, "fail"),
     (market(181, closed=True), PAPER, "pass"),
     (market(29), SIMULATED.model_copy(update={"speed": 60.0}), "pass"),
-    (market(31), SIMULATED.model_copy(update={"speed": 60.0}), "fail"),
+    (market(31), SIMULATED.model_copy(update={"speed": 60.0}), "warn"),
     (market(9_999), SIMULATED.model_copy(update={"pace": "lockstep"}), "pass"),
 ])
 def test_minutes_must_pass_while_the_market_is_open(found, settings, verdict):
