@@ -50,7 +50,8 @@ class Seen:
 
 @dataclass(slots=True)
 class ParametersFile:
-    """`publish` puts the command on the log; where it raises LogUnavailable, the next look tries again. `complain` gets a sentence a mistake, once.
+    """`publish` puts the command on the log; where it raises LogUnavailable, the next look tries again. `complain` gets the
+    mistakes of a save, a sentence each, once, and None when a later one is right.
 
     A file is acted on when two looks in a row saw the same, so that half of a save is not taken for the whole. The first time the command says `start`:
     an account that never had parameters takes them as they are.
@@ -62,13 +63,14 @@ class ParametersFile:
     path: Path
     account: str
     publish: Callable[[LimitsChangeRequested], Awaitable[None]]
-    complain: Callable[[str], None]
+    complain: Callable[[str | None], None]
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     origin: Literal["start", "file"] = "start"
     in_force: Callable[[], RiskParameters | None] | None = None
     _last: Seen | None = field(default=None, init=False)
     _done: Seen | None = field(default=None, init=False)
+    _wrong: bool = field(default=False, init=False)
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -87,12 +89,15 @@ class ParametersFile:
                 raise BadParameters(seen.trouble)
             asked = self.command(seen)
         except BadParameters as mistake:
-            for line in str(mistake).splitlines():
-                self.complain(f"{self.path} {line}. Nothing was changed; correct the file and save it again.")
+            self.complain("; ".join(f"{self.path} {line}" for line in str(mistake).splitlines()) + ". Nothing was changed; correct the file and save it again.")
+            self._wrong = True
         else:
             if not await self._asked(asked):
                 return              # not done: the next look sees the same file and tries again
             self.origin = "file"
+            if self._wrong:
+                self.complain(None)
+            self._wrong = False
         self._done = seen
 
     async def _asked(self, command: LimitsChangeRequested) -> bool:

@@ -95,7 +95,7 @@ def surroundings(role: Role, log: EventLog, broker: Broker, present: Present, si
             await asyncio.sleep(PANICS)
 
     async def parameters(state: Callable[[], Account]) -> None:
-        await ParametersFile(ensure(home), account, changed, lambda words: role.log.error("risk parameters", reason=words), wall,
+        await ParametersFile(ensure(home), account, changed, lambda words: _mistaken(role, words), wall,
                              in_force=lambda: state().parameters if state().version else None).run()
 
     return Surroundings(
@@ -110,8 +110,15 @@ def _first_parameters(role: Role, home: Path) -> RiskParameters:
     try:
         return put(RiskParameters(), read(ensure(home).read_text(encoding="utf-8")))
     except (OSError, BadParameters) as mistake:
-        role.log.error("risk parameters", reason=f"{path_of(home)} {mistake}. The defaults are in force.")
+        _mistaken(role, f"{path_of(home)} {mistake}. The defaults are in force.")
         return RiskParameters()
+
+
+def _mistaken(role: Role, words: str | None) -> None:
+    """A file that is wrong stops nothing, but `catalyst status` says so for as long as it is."""
+    role.ready(words or "", part="parameters")
+    if words:
+        role.log.error("risk parameters", reason=words)
 
 
 async def _clock(role: Role, known: datetime | None, present: Present) -> MarketClock:
