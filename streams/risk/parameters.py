@@ -169,7 +169,8 @@ HEADER = """\
 #
 # Saving this file has the same effect as `catalyst limits set`: what is more cautious holds at once, what is less cautious waits until somebody types
 # `catalyst approve ID` on this machine. A file with a mistake changes nothing. A name that is left out stays as it is. `catalyst limits check FILE`
-# tells what a file would do. Money is in USD; a share is a fraction of equity: 0.20 is 20%.
+# tells what a file would do, `catalyst limits show` what is in force: what a command changed is not written here. Money is in USD; a share is a
+# fraction of equity: 0.20 is 20%.
 """
 
 

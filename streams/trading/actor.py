@@ -77,8 +77,7 @@ class Actor:
         await self._adopt_parameters()
         async with asyncio.TaskGroup() as group:
             self._group = group
-            for request, _ in self.state.handovers.values():    # a crash may have come before they were handed over; a repeat is the same request
-                self.effects.hand_over(request)
+            self.effects.repeat()
             group.create_task(self.broker.stream(self._heard, self._connected, self._lost))
             group.create_task(self._keep_reporting())
             group.create_task(self._keep_writing())

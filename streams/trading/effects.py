@@ -70,7 +70,7 @@ class Effects:
                 if wants_calendar(self._state().cycle) and not self._planning:
                     self.calendar()         # the last one could not be read, or named no session
             case PhaseEntered(phase="scanning"):
-                self._start(self._ask_scan(event))
+                self.ask_scan(event.due, event.time)
             case PhaseEntered(phase="reconciling"):
                 self.snapshot("close")
             case PhaseEntered(phase="done"):
@@ -187,11 +187,20 @@ class Effects:
         assert isinstance(request, TradeRequested)
         await self._command(request)
 
-    async def _ask_scan(self, phase: PhaseEntered) -> None:
-        """The day's scan before the open. Its id is a function of account and moment, so that a repeat after a crash is the same."""
-        await self._command(ScanRequested.new(
-            source=phase.source, subject="system", time=phase.time, universe=None, idempotency_key=f"{phase.subject}-{phase.time:%Y-%m-%dT%H:%M}",
-            actor=phase.subject, reason="the day's scan before the open"))
+    def ask_scan(self, due: datetime, at: datetime) -> None:
+        """The day's scan before the open. Its id is a function of account and planned time: a repeat after a crash is the same request."""
+        name = self._state().name
+        self._start(self._command(ScanRequested.new(
+            source=f"/account/{name}", subject="system", time=at, universe=None, idempotency_key=f"{name}-{due:%Y-%m-%dT%H:%M}", actor=name,
+            reason="the day's scan before the open")))
+
+    def repeat(self) -> None:
+        """After a start: what a crash may have kept from leaving. Requests that left already are the same ones again and count once."""
+        state = self._state()
+        for request, _ in state.handovers.values():
+            self.hand_over(request)
+        if state.cycle.plan is not None and state.cycle.phase == "scanning":
+            self.ask_scan(dict(state.cycle.plan.phases)["scanning"], state.at())
 
     async def _command(self, request: TradeRequested | ScanRequested) -> None:
         message = Message(request.subject, codec.encode(request), codec.headers(request))
