@@ -1,4 +1,4 @@
-"""Five days of real bars in autonomous mode with a trivial signal source, run twice: `make five-days` (FEED=folder of one-minute bars, default ../shared/data).
+"""Five days of real bars in autonomous mode with a trivial signal source, run twice: `make five-days` (FEED=folder of one-minute bars).
 
 Each day a handful of symbols is bought every hour by signal, with a stop 0.7 % below and a target 1 % above. On the third day the daily loss limit is
 tightened to what a bad hour costs, on the fifth the emergency stop is pulled. Prints, for each run, what each day did, the limits hit, denials by code, the
@@ -11,6 +11,7 @@ import asyncio
 import csv
 import gzip
 import json
+import os
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ from schemas.topics import BROKER, COMMANDS, TRADING
 from schemas.trading import OrderApproved
 from tests.e2e.system import System
 
+DATA = os.environ.get("CATALYST_TEST_DATA", "")
 PHASES = ("scanning", "waiting", "trading", "flattening", "reconciling", "reporting", "done")
 STOP, TARGET = Decimal("0.993"), Decimal("1.010")
 TIGHT, STOPPED = 3, 5   # the days of the tightened limit and of the emergency stop
@@ -205,7 +207,8 @@ async def main(feed: Path, symbols: Sequence[str], runs: int, count: int) -> int
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser("five_days")
-    options.add_argument("--feed", type=Path, default=Path("../shared/data/bars1m_largecap2019"))
+    options.add_argument("--feed", type=Path, default=DATA and Path(DATA) / "bars1m_largecap2019", required=not DATA,
+                         help="folder of one-minute bars, a file a symbol; default: bars1m_largecap2019 in CATALYST_TEST_DATA")
     options.add_argument("--symbols", default="", help="comma-separated; default: the six of the feed with the most minutes")
     options.add_argument("--runs", type=int, default=2)
     options.add_argument("--days", type=int, default=5)

@@ -43,6 +43,7 @@ from tests.e2e.system import LEFT_OUT, System
 TOLD = (BARS, CLOCK, NEWS, REFERENCE, INDICATORS, SIGNALS, SCANS, COMMANDS, TRADING)     # compared in canonical bytes; the broker's messages as ids
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = timedelta(hours=12)
+DATA = os.environ.get("CATALYST_TEST_DATA", "")
 SEED = 27             # of 1 to 99 the one that gives the most symbols that did move a reason to
 SAME = Decimal("0.01")              # closes of one scale differ by less
 LEAP = Decimal("0.35")              # a change overnight that no large company had on these days; a split that was missed is far more
@@ -328,7 +329,7 @@ def _threshold(text: str) -> tuple[str, str, float]:
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser("scan_days")
-    options.add_argument("--data", type=Path, default=Path(os.environ.get("CATALYST_TEST_DATA", "../shared/data")), help="folder with the others")
+    options.add_argument("--data", type=Path, default=DATA and Path(DATA), required=not DATA, help="folder with the others; default: CATALYST_TEST_DATA")
     options.add_argument("--feed", type=Path, help="default: bars1m_largecap2019 of the data")
     options.add_argument("--days", type=int, default=99)
     options.add_argument("--first", type=date.fromisoformat, help="the first day that is played; default: the feed's first")
