@@ -22,6 +22,7 @@ from deploy.embedded.control import Ledger, NotRunning, ask, stream
 from deploy.embedded.jars import kafka_jars
 from deploy.embedded.process import tail
 from deploy.embedded.room import is_full
+from deploy.embedded.script import BadOrders, read_script
 from deploy.embedded.stack import Plan, given_by_user
 from deploy.embedded.summary import show
 from schemas import settings
@@ -48,6 +49,14 @@ class Speed(click.ParamType):
         return number
 
 
+def _readable(orders: Path) -> None:
+    """Before anything is started: a run of an hour is not to end at a typing error."""
+    try:
+        read_script(orders)
+    except (BadOrders, OSError, UnicodeDecodeError) as mistake:
+        raise click.UsageError(f"--orders: {mistake}") from None
+
+
 @click.command()
 @click.option("--feed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of SYMBOL_1m.csv.gz files; without it bars are generated.")
 @click.option("--daily", type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -69,6 +78,8 @@ def up(context: click.Context, feed: Path | None, daily: Path | None, news: Path
                 daily=str(daily.resolve()) if daily else None, news=str(news.resolve()) if news else None)
     if orders and not plan.lockstep:
         raise click.UsageError("--orders needs --speed max: only then the minutes wait for them")
+    if orders:
+        _readable(orders)
     try:
         if Ledger(home).running():
             asked = any(context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE for name in asdict(plan))

@@ -22,11 +22,12 @@ from schemas.envelope import Event
 from schemas.topics import COMMANDS, SIGNALS, Topic
 
 EXAMPLE = '{"at": "2019-02-11T14:35:00Z", "symbol": "AAPL", "side": "buy", "quantity": 10, "key": "any-1"}'
+SHOWN = 10          # lines that are wrong and named
 BY_NAME: Mapping[str, type[Event]] = {kind.kind().rpartition(".v")[0]: kind for kind in commands.EVENTS}
 
 
 class BadOrders(ValueError):
-    """The orders file cannot be used; the message names the line."""
+    """The orders file cannot be used; the message names every line that is wrong, and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Line:
 
 def read_script(path: Path) -> list[Line]:
     """What the file says, by time and then as it stands there. Raises BadOrders."""
-    found = []
+    found, wrong = [], []
     for number, text in enumerate(path.read_text().splitlines(), 1):
         if not text.strip():
             continue
@@ -55,7 +56,10 @@ def read_script(path: Path) -> list[Line]:
             found.append(line)
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             why = f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}" if isinstance(error, ValidationError) else repr(error)
-            raise BadOrders(f"{path} line {number:,}: {why}; a line is {EXAMPLE}") from None
+            wrong.append(f"{path} line {number:,}: {why}")
+    if wrong:
+        more = [f"and {len(wrong) - SHOWN:,} more"] if len(wrong) > SHOWN else []
+        raise BadOrders("\n".join([*wrong[:SHOWN], *more, f"a line is {EXAMPLE}"]))
     return sorted(found, key=lambda line: line.at)
 
 
