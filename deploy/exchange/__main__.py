@@ -78,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--rate-limit", type=int, default=0, metavar="N", help="requests a minute to the trading API, per key (default 0: no limit)")
     it.add_argument("--second-connection", choices=POLICIES, default=POLICIES[0], help="of a key to the trade updates: it replaces the first (default), or 429")
     it.add_argument("--profile", choices=tuple(PROFILES), default="paper-2026", help="which of the broker's behaviours (default paper-2026)")
-    it.add_argument("--rule", action="append", default=[], metavar="NAME=VALUE", help="change one rule; may be given more than once")
+    it.add_argument("--rule", action="append", default=[], metavar="NAME=VALUE",
+                    help="change one rule, as in auctions=true (ioc, fok, opg, cls are taken); may be given more than once")
     it.add_argument("--slow-client", type=int, default=LIMIT, metavar="BYTES", help=f"may wait unread for a stream's client (default {LIMIT})")
     return it
 

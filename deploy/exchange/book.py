@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Annotated
 from uuid import UUID, uuid5
 
 from . import margin
@@ -30,23 +31,23 @@ class Rules:
     """What an account starts with and how it is filled; part of the journal's identity. Where Alpaca's behaviour is known to vary
     or is not known, it is a switch here; the defaults are what its paper accounts do."""
 
-    cash: Decimal = Decimal(100_000)        # USD at the start
-    spread: Decimal = Decimal("0.02")       # USD between bid and ask
-    slippage: Decimal = ZERO                # share of the price that an order without a limit loses beyond the quote
-    multiplier: int = 4                     # of the maintenance excess; 1 is a cash account
-    partial_fills: Decimal = ZERO           # share of fills that are split, 0..1
-    volume_share: Decimal = ZERO            # of a minute's volume that an order resting in it gets at most; 0: no bound
-    price_away: Decimal = ZERO              # a limit further from the last price than this share of it is refused; 0: never
-    auctions: bool = False                  # ioc, fok, opg and cls are taken
-    day_end: str = "expired"                # or canceled: what an open day order is at the close
-    oco_sibling: str = "canceled"           # or replaced: what a target is when its stop was filled
-    slow_changes: bool = False              # cancels and replacements take a minute, in which the order may fill
-    done_for_day: bool = False              # open gtc orders are done_for_day from the close to the next open
-    held_listed: bool = True                # held legs are listed as open orders
-    negative_shorts: bool = True            # quantity, value and cost of a short are written below zero
-    buy_stop_limit: bool = False            # a buy stop becomes a limit 4 % (2.5 % from 50 USD on) above it
-    reuse_client_ids: bool = False          # the client order id of an order that is over may come again
-    pattern_day_trading: bool = False       # the rule and the fields of before July 2026
+    cash: Annotated[Decimal, "USD at the start"] = Decimal(100_000)
+    spread: Annotated[Decimal, "USD between bid and ask"] = Decimal("0.02")
+    slippage: Annotated[Decimal, "share of the price that an order without a limit loses beyond the quote"] = ZERO
+    multiplier: Annotated[int, "buying power is so many times the maintenance excess: 1 (a cash account), 2 or 4"] = 4
+    partial_fills: Annotated[Decimal, "share of fills that are split, 0..1"] = ZERO
+    volume_share: Annotated[Decimal, "share of a minute's volume that an order resting in it gets at most; 0: no bound"] = ZERO
+    price_away: Annotated[Decimal, "a limit further from the last price than this share of it is refused; 0: never"] = ZERO
+    auctions: Annotated[bool, "ioc, fok, opg and cls are taken; Alpaca opens them to accounts that ask for it"] = False
+    day_end: Annotated[str, "expired or canceled: what an open day order is at the close"] = "expired"
+    oco_sibling: Annotated[str, "canceled or replaced: what a target is when its stop was filled"] = "canceled"
+    slow_changes: Annotated[bool, "cancels and replacements take a minute, in which the order may fill"] = False
+    done_for_day: Annotated[bool, "open gtc orders are done_for_day from the close to the next open"] = False
+    held_listed: Annotated[bool, "held legs are listed as open orders"] = True
+    negative_shorts: Annotated[bool, "quantity, value and cost of a short are written below zero"] = True
+    buy_stop_limit: Annotated[bool, "a buy stop becomes a limit 4 % (2.5 % from 50 USD on) above it"] = False
+    reuse_client_ids: Annotated[bool, "the client order id of an order that is over may come again"] = False
+    pattern_day_trading: Annotated[bool, "the pattern day trader rule and the fields of before July 2026"] = False
 
 
 @dataclass(frozen=True, slots=True)

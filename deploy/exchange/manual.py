@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
@@ -60,7 +61,8 @@ def settings() -> str:
 
 
 def rules() -> str:
-    return _table(("rule", "default"), [(f"`{it.name}`", f"`{str(it.default).lower()}`") for it in fields(Rules)])
+    meanings = {name: kind.__metadata__[0] for name, kind in get_type_hints(Rules, include_extras=True).items()}
+    return _table(("rule", "default", "meaning"), [(f"`{it.name}`", f"`{str(it.default).lower()}`", meanings[it.name]) for it in fields(Rules)])
 
 
 def profiles() -> str:
