@@ -56,8 +56,9 @@ class ParametersFile:
     A file is acted on when two looks in a row saw the same, so that half of a save is not taken for the whole. The first time the command says `start`:
     an account that never had parameters takes them as they are.
 
-    `in_force` gives the parameters that hold now, None while that is not known yet: then the file waits, and a file that says just what holds asks for
-    nothing. Without it everything is asked, and the account says what was so already.
+    `in_force` gives the parameters that hold now and when somebody last changed them, None while that is not known yet: then the file waits. A file that
+    says just what holds asks for nothing, nor does one that was saved before the last change: it was asked then, and is not to undo at a start what a
+    command set since. Without `in_force` everything is asked, and the account says what was so already.
     """
 
     path: Path
@@ -67,7 +68,7 @@ class ParametersFile:
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     origin: Literal["start", "file"] = "start"
-    in_force: Callable[[], RiskParameters | None] | None = None
+    in_force: Callable[[], tuple[RiskParameters, datetime | None] | None] | None = None
     _last: Seen | None = field(default=None, init=False)
     _done: Seen | None = field(default=None, init=False)
     _wrong: bool = field(default=False, init=False)
@@ -92,7 +93,7 @@ class ParametersFile:
             self.complain("; ".join(f"{self.path} {line}" for line in str(mistake).splitlines()) + ". Nothing was changed; correct the file and save it again.")
             self._wrong = True
         else:
-            if not await self._asked(asked):
+            if not await self._asked(asked, seen.edited):
                 return              # not done: the next look sees the same file and tries again
             self.origin = "file"
             if self._wrong:
@@ -100,13 +101,14 @@ class ParametersFile:
             self._wrong = False
         self._done = seen
 
-    async def _asked(self, command: LimitsChangeRequested) -> bool:
+    async def _asked(self, command: LimitsChangeRequested, edited: int) -> bool:
         """Whether the file is dealt with."""
         if self.in_force is not None:
-            now = self.in_force()
-            if now is None:
+            known = self.in_force()
+            if known is None:
                 return False
-            if not changed(now, put(now, command.changes)):
+            now, since = known
+            if not changed(now, put(now, command.changes)) or (since is not None and edited < since.timestamp() * 1e9):
                 return True
         try:
             await self.publish(command)

@@ -138,7 +138,7 @@ def _limits(state: Account, event: LimitsSet) -> Account:
     """An account that turns to real money begins advisory, whatever it was allowed to do with play money."""
     if event.environment == "live" and state.environment != "live":
         state = replace(state, cycle=replace(state.cycle, mode="advisory"))
-    return replace(state, version=event.version, parameters=event.parameters, pace=event.pace,
+    return replace(state, version=event.version, parameters=event.parameters, pace=event.pace, changed=event.time if event.causationid else state.changed,
                    simulated_account=event.simulated_account, environment=event.environment)
 
 

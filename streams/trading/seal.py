@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from schemas.cycle import AccountSealed
 from streams.trading.account import Account
 
-RELEASE = "0.2"         # of what `evolve` means; grows when a fold of old events gives another state, and older seals are then not used
+RELEASE = "0.3"         # of what `evolve` means; grows when a fold of old events gives another state, and older seals are then not used
 LARGEST = 600_000       # characters of a state that fit one record of the log, with what is escaped in it
 ACCOUNT: TypeAdapter[Account] = TypeAdapter(Account)
 

@@ -69,7 +69,7 @@ def script(feed: Path, symbols: Sequence[str], count: int) -> tuple[list[date], 
         if number == TIGHT:
             lines.append({"at": today[5], "command": "limits.change_requested", "changes": [["daily_loss", LOSS]], "origin": "command", "key": "tighter"})
         if number == STOPPED:
-            lines.append({"at": today[200], "command": "emergency.stop_requested", "key": "stop"})
+            lines.append({"at": today[35], "command": "emergency.stop_requested", "key": "stop"})      # what the first hour bought is held then
     return days, sorted(lines, key=lambda line: str(line["at"]))
 
 
@@ -132,8 +132,8 @@ def findings(run: Told, days: Sequence[date]) -> list[str]:
     if len(days) >= TIGHT and not any(isinstance(event, RiskAlerted) and event.code == "DAILY_LOSS" and event.action == "flattened" for event in run.story):
         broken.append("the daily loss limit was never reached and enforced")
     stops = [at for at, event in enumerate(run.story) if isinstance(event, EmergencyStopped)]
-    if len(days) >= STOPPED and not stops:
-        broken.append("the emergency stop is not on the log")
+    if len(days) >= STOPPED and not any(event.flattened for event in run.story if isinstance(event, EmergencyStopped)):
+        broken.append("no emergency stop that closed a position is on the log")
     if stops and (late := [event.symbol for event in run.story[stops[0]:] if isinstance(event, OrderApproved) and event.part == "entry"]):
         broken.append(f"entries were approved under the emergency stop: {late}")
     if not any(isinstance(event, OrderApproved) and event.origin == "signal" for event in run.story):

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -144,11 +144,11 @@ async def test_it_looks_once_a_second_until_it_is_cancelled(desk: Desk):
 
 
 async def test_a_file_that_says_just_what_holds_asks_for_nothing_and_waits_until_that_is_known(desk: Desk):
-    holds: list[RiskParameters | None] = [None]
+    holds: list[tuple[RiskParameters, datetime | None] | None] = [None]
     desk.file.in_force = lambda: holds[0]
     await desk.look()
     assert desk.asked == []
-    holds[0] = put(RiskParameters(), [("daily_loss", "1500")])
+    holds[0] = put(RiskParameters(), [("daily_loss", "1500")]), None
     await desk.look()
     assert [asked.origin for asked in desk.asked] == ["start"]
     desk.save("daily_loss: 1500.00\n")
@@ -157,3 +157,15 @@ async def test_a_file_that_says_just_what_holds_asks_for_nothing_and_waits_until
     desk.save("daily_loss: 1400\n")
     await desk.look()
     assert desk.asked[1].changes == (("daily_loss", "1400"),)
+
+
+async def test_a_save_from_before_the_last_change_undoes_nothing_at_a_start(desk: Desk):
+    desk.save("daily_loss: 1500\n")
+    saved = datetime.fromtimestamp(desk.path.stat().st_mtime, UTC)
+    desk.file.in_force = lambda: (put(RiskParameters(), [("daily_loss", "1800")]), saved + timedelta(days=8))
+    await desk.look()
+    assert desk.asked == []
+    desk.restart()
+    desk.file.in_force = lambda: (put(RiskParameters(), [("daily_loss", "1800")]), saved - timedelta(seconds=1))
+    await desk.look()
+    assert [asked.changes for asked in desk.asked] == [(("daily_loss", "1500"),)]
