@@ -88,7 +88,7 @@ class Told:
     """What one run left behind."""
 
     story: Sequence[Event]
-    canonical: Mapping[str, Sequence[bytes]]    # commands, and the account's story
+    canonical: Mapping[str, Sequence[bytes]]    # of each topic and key: commands, and the account's story
     broker: frozenset[object]                   # ids of the broker's messages
     verify: str
     audit: str
@@ -104,7 +104,7 @@ async def told_by(home: Path, feed: Path, orders: Path) -> Told:
         await system.until(lambda status: status["roles"]["driver"]["state"] == "done", "the feed has run through", seconds=3_600)
         seconds = time.perf_counter() - began
         return Told([event for _, event in await system.events(TRADING.name)],
-                    {**await system.canonical(TRADING.name), **await system.canonical(COMMANDS.name)},
+                    {f"{topic.name} {key}": events for topic in (TRADING, COMMANDS) for key, events in (await system.canonical(topic.name)).items()},
                     frozenset(event.id for _, event in await system.events(BROKER.name)),
                     _said(system, "verify"), _said(system, "audit", "replay"), seconds)
     finally:
