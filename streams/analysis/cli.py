@@ -66,7 +66,7 @@ def scan(moment: datetime | None, symbol: str | None, universe: int | None, reco
         _end("--universe asks for a new scan; --at and --recompute look at past ones. Leave one of them out.", WRONG)
     here = settings.load()
     if universe is not None:
-        found, compared = _with_log(here, lambda log: _asked(log, universe, wait)), ""
+        found, compared = _with_log(here, lambda log: _asked(log, here.feed, universe, wait)), ""
     elif recompute:
         found, compared = _with_log(here, lambda log: _again(log, here, moment))
     else:
@@ -132,10 +132,12 @@ def chart(symbol: str, moment: datetime | None, timeframe: Timeframe, out: Path 
 # -- asking ------------------------------------------------------------------------------------------------------------------------------------------------
 
 
-async def _asked(log: EventLog, universe: int, patience: float) -> ScanCompleted:
-    """The analysis role's answer. Ends the command with WRONG where it refuses, with UNSEEN where it does not answer."""
+async def _asked(log: EventLog, feed: str, universe: int, patience: float) -> ScanCompleted:
+    """The analysis role's answer. Ends the command with WRONG where it refuses, with UNSEEN where it does not answer; raises NothingThen before the log's
+    first minute: of what would the scan be?"""
     now = datetime.now(UTC)
-    asked = ScanRequested.new(source="/catalyst/cli", subject=SYSTEM, time=now, universe=universe, idempotency_key=f"cli-{now:%Y%m%dT%H%M%S.%fZ}",
+    at = lookback.market_time(await lookback.sealed_at(log, feed), now)
+    asked = ScanRequested.new(source="/catalyst/cli", subject=SYSTEM, time=at, universe=universe, idempotency_key=f"cli-{now:%Y%m%dT%H%M%S.%fZ}",
                               actor=getpass.getuser(), reason="asked by hand").stamped(recordedtime=now)
     ends = await log.ends([SCANS.name])
     outcome = await log.append(COMMANDS.name, [Message(SYSTEM, codec.encode(asked), codec.headers(asked))])

@@ -7,6 +7,7 @@ computed here is what the role would have said then. Each call may raise LogUnav
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from schemas.analysis import PatternDetected, ScanCompleted, SignalRaised
 from schemas.envelope import Event
@@ -22,6 +23,7 @@ from streams.log import EventLog, Offsets, Record, TopicPartition
 from streams.technical.decode import decode_bars
 
 TAIL = 512                      # records of the clock read back at first; doubled until it is enough
+REAL_TIME = timedelta(hours=1)  # a minute that was sealed so soon after its end, a delayed feed's too, is of today's market; a simulated one is of another day
 FEW = 8                         # scans read back at first: one of a full market takes 0.2 MB
 Reading = tuple[str, datetime]  # an article, and the version of it
 Seen = Callable[[Room, MinuteSealed], None]
@@ -60,6 +62,11 @@ async def sealed_at(log: EventLog, feed: str, moment: datetime | None = None) ->
             raise NothingThen(f"the first minute of feed {feed} on the log ended at {seals[0].minute:%Y-%m-%d %H:%M} UTC; {moment:%Y-%m-%d %H:%M} is before it"
                               if seals else f"no minute of feed {feed} is on the log yet")
         count *= 2
+
+
+def market_time(sealed: Sealed, wall: datetime) -> datetime:
+    """What time it is on the market whose newest minute this is: by the wall clock where the market keeps it, else the END of the minute."""
+    return max(wall, sealed.minute) if abs(sealed.written - sealed.minute) <= REAL_TIME else sealed.minute
 
 
 # -- the room ----------------------------------------------------------------------------------------------------------------------------------------------
@@ -183,40 +190,61 @@ async def fills(log: EventLog, account: str, symbol: str, first: datetime, last:
 
 
 async def recorded_scan(log: EventLog, feed: str, moment: datetime | None = None) -> ScanCompleted:
-    """The newest scan on the log, or the newest of a minute at or before the moment. Raises NothingThen."""
+    """The scan that was written down last, or the newest of a minute at or before the moment. Raises NothingThen.
+
+    Not the one with the latest time: one that was asked for by the wall clock of a simulated market would be that for ever."""
     if moment is None:
-        found = [scan for place in await log.ends([SCANS.name]) if (scan := await _newest(log, place)) is not None]
+        found = [one for place in await log.ends([SCANS.name]) if (one := await _newest(log, place)) is not None]
+        newest = max(found, key=lambda one: (one.written, one.scan.trigger == "minute", str(one.scan.id)), default=None)
     else:
         try:
             written = (await sealed_at(log, feed, moment)).written
         except NothingThen:
             written = None
         begins = await log.offsets_at([SCANS.name], written) if written is not None else await log.begins([SCANS.name])
-        found = [scan for place, begin in begins.items() if (scan := await _newest(log, place, begin, moment)) is not None]
-    if not found:
+        found = [one for place, begin in begins.items() if (one := await _newest(log, place, begin, moment)) is not None]
+        newest = max(found, key=lambda one: (*_order(one), str(one.scan.id)), default=None)
+    if newest is None:
         raise NothingThen("no scan is on the log" + (f" of {moment:%Y-%m-%d %H:%M} UTC or before" if moment else "") +
                           "; the analysis role writes one a minute, and --recompute makes one from what was recorded")
-    return max(found, key=lambda scan: (scan.time, scan.trigger == "minute", str(scan.id)))
+    return newest.scan
 
 
-async def _newest(log: EventLog, place: TopicPartition, begin: int | None = None, moment: datetime | None = None) -> ScanCompleted | None:
-    """Of one partition, whose scans are in the order of their minutes: none of the moment stands before `begin`, but the newest before it may."""
+class _Recorded(NamedTuple):
+    """A scan, and when it was written down."""
+
+    scan: ScanCompleted
+    written: datetime
+
+
+def _order(one: _Recorded) -> tuple[datetime, bool]:
+    """Of a minute its own scan, not one that was asked for in it."""
+    return one.scan.time, one.scan.trigger == "minute"
+
+
+async def _newest(log: EventLog, place: TopicPartition, begin: int | None = None, moment: datetime | None = None) -> _Recorded | None:
+    """Of one partition, whose scans of minutes are in their order: none of the moment stands before `begin`, but the newest before it may."""
     ends, first = await log.ends([SCANS.name]), (await log.begins([SCANS.name]))[place]
     begin = ends[place] if begin is None else begin
-    newest = None
+    found: list[_Recorded] = []
     async for batch in log.read({place: begin}, until={place: ends[place]}, max_records=FEW):
-        scans = [event for record in batch if isinstance(event := readable(record), ScanCompleted)]
-        newest = next((scan for scan in reversed(scans) if moment is None or scan.time <= moment), newest)
-        if moment is not None and any(scan.time > moment for scan in scans):
+        scans = _scans(batch)
+        found += [one for one in scans if moment is None or one.scan.time <= moment]
+        if moment is not None and any(one.scan.time > moment and one.scan.trigger == "minute" for one in scans):
             break
     back = FEW
-    while newest is None and begin > first:
+    while not found and begin > first:
         start = max(first, begin - back)
         async for batch in log.read({place: start}, until={place: begin}):
-            newest = next((event for record in reversed(batch) if isinstance(event := readable(record), ScanCompleted)
-                           and (moment is None or event.time <= moment)), newest)
+            found += [one for one in _scans(batch) if moment is None or one.scan.time <= moment]
         begin, back = start, back * 2
-    return newest
+    if moment is None:
+        return found[-1] if found else None
+    return max(reversed(found), key=_order, default=None)
+
+
+def _scans(batch: Sequence[Record]) -> list[_Recorded]:
+    return [_Recorded(event, record.timestamp) for record in batch if isinstance(event := readable(record), ScanCompleted)]
 
 
 async def _records(log: EventLog, topic: str, mark: bytes, since: datetime | None = None, key: str | None = None) -> AsyncIterator[Record]:

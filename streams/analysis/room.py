@@ -122,7 +122,8 @@ class Room:
         return [*fresh, *raised, *told, self._completed(seal, found, tuple(signal.id for signal in raised))]
 
     def request(self, asked: ScanRequested) -> Event:
-        """The answer to a request: the bars of the last minute that was folded, the news until now. No signals come of it: those are the minute's own."""
+        """The answer to a request: the bars of the last minute that was folded, the news until the request's time, which is the market's and never behind that
+        minute: before an open it is the morning after it. No signals come of it: those are the minute's own."""
         moment = max(self.last or asked.time, asked.time)
         if why := wrong_size(asked.universe):
             return ScanRefused.caused_by(asked, source=f"{SOURCE}/scanner", subject=day_of(moment), request_id=asked.id, code="INVALID_UNIVERSE_SIZE",

@@ -109,7 +109,7 @@ async def a_scan_can_be_asked_for(reader: Reader) -> None:
     asked = await catalyst("scan", "--universe", "60", "--json")
     assert asked.exit_code == 0, asked.output
     scan = json.loads(asked.stdout)
-    assert (scan["trigger"], scan["stages"][0]["thresholds"]["keep"]) == ("request", 60)
+    assert (scan["trigger"], scan["as_of"], scan["stages"][0]["thresholds"]["keep"]) == ("request", "2026-03-16T13:55:00+00:00", 60)
     refused = await catalyst("scan", "--universe", "1000")
     assert refused.exit_code == 2 and refused.stderr.startswith("INVALID_UNIVERSE_SIZE: given 1000, min 50, max 200.")
     role.cancel()

@@ -1,14 +1,17 @@
 """What the log says of a moment of the past is what was said then: nothing later is in it, and it needs no analysis role."""
 
-from datetime import datetime, timedelta
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from schemas import codec
 from schemas.analysis import ScanCompleted
-from schemas.topics import SCANS
-from streams.analysis import lookback, shown
+from schemas.commands import ScanRequested
+from schemas.topics import COMMANDS, SCANS
+from streams.analysis import cli, lookback, shown
 from streams.analysis.agent import new_room
 from streams.analysis.chart import draw, gathered
 from streams.analysis.lookback import NothingThen
@@ -47,6 +50,54 @@ async def test_a_scan_made_anew_is_the_recorded_one(market, reader):
         assert scan == recorded[at(minute)]
         again, _ = await lookback.scanned_again(market.log, FEED, lambda: fresh(reader), sealed, scan)
         assert codec.canonical(again) == codec.canonical(scan), minute
+
+
+async def asked_by_hand(market: Market, reader: Reader) -> ScanCompleted:
+    """`catalyst scan --universe 60` on the market's log, and the role that answers."""
+    asking = asyncio.create_task(cli._asked(market.log, FEED, 60, 30.0))
+    while not asking.done():
+        await reader.read()
+        await asyncio.sleep(0.01)
+    return await asking
+
+
+async def test_a_scan_asked_for_on_a_simulated_market_is_of_its_newest_minute_and_hides_no_later_one(market, reader):
+    scan = await asked_by_hand(market, reader)
+    assert (scan.trigger, scan.time, scan.subject) == ("request", at(30), "2026-03-16")
+    of_the_minute = await lookback.recorded_scan(market.log, FEED, at(30))
+    assert of_the_minute.trigger == "minute"
+    by_news = [next(stage.entered for stage in one.stages if stage.name == "catalyst") for one in (scan, of_the_minute)]
+    assert by_news[0] == by_news[1] > 0             # no news has aged out
+    await market.trade(1)
+    await reader.read()
+    assert (await lookback.recorded_scan(market.log, FEED)).time == at(31)
+
+
+async def test_before_the_first_sealed_minute_no_scan_can_be_asked_for(market):
+    await market.before_the_open()
+    with pytest.raises(NothingThen, match="no minute of feed iex is on the log yet"):
+        await cli._asked(market.log, FEED, 60, 1.0)
+
+
+async def test_a_scan_that_is_dated_after_the_market_does_not_hide_what_is_recorded_later(market, reader):
+    wall = datetime(2026, 11, 21, 16, 40, tzinfo=UTC)
+    await market.put(COMMANDS.name, [ScanRequested.new(source="/catalyst/cli", subject="system", time=wall, universe=60, idempotency_key="k", actor="anna",
+                                                       reason="what moves?")])
+    await reader.read()
+    assert (await lookback.recorded_scan(market.log, FEED)).time == wall
+    await market.trade(1)
+    await reader.read()
+    assert (await lookback.recorded_scan(market.log, FEED)).time == at(31)
+    assert (await lookback.recorded_scan(market.log, FEED, at(31))).time == at(31)
+
+
+async def test_where_the_market_keeps_the_wall_clock_it_is_that_late_and_never_earlier_than_its_newest_minute(market, reader):
+    sealed = await lookback.sealed_at(market.log, FEED)
+    live = replace(sealed, written=at(30) + timedelta(seconds=3))
+    assert lookback.market_time(live, at(30) + timedelta(seconds=40)) == at(30) + timedelta(seconds=40)
+    assert lookback.market_time(live, at(29)) == at(30)                             # a clock that is behind
+    assert lookback.market_time(live, at(30) + timedelta(hours=16)) == at(30) + timedelta(hours=16)     # the next morning, with the news of the night
+    assert lookback.market_time(replace(sealed, written=at(30) + timedelta(days=250)), at(30) + timedelta(days=250)) == at(30)
 
 
 async def test_indicators_of_a_moment_are_those_of_the_role_at_that_moment(market, tmp_path, model):
