@@ -90,7 +90,8 @@ class ParametersFile:
                 raise BadParameters(seen.trouble)
             asked = self.command(seen)
         except BadParameters as mistake:
-            self.complain("; ".join(f"{self.path} {line}" for line in str(mistake).splitlines()) + ". Nothing was changed; correct the file and save it again.")
+            words = "; ".join(f"{self.path} {line}" for line in str(mistake).splitlines())
+            self.complain(f"{words}{'' if words.endswith('?') else '.'} Nothing was changed; correct the file and save it again.")
             self._wrong = True
         else:
             if not await self._asked(asked, seen.edited):

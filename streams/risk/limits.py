@@ -67,6 +67,7 @@ class Check:
     advise: str
     applies: tuple[Part, ...] = ENTRY
     within: Callable[[Decimal, Decimal], bool] = operator.le
+    allowed: str = "allowed {limit}"        # in words, where `within` is another comparison
 
 
 def judge(intent: Intent, book: Book, parameters: RiskParameters) -> tuple[CheckResult, ...]:
@@ -86,7 +87,7 @@ def refusal(results: tuple[CheckResult, ...], intent: Intent, book: Book, parame
     for result in results:
         if not result.passed:
             check = BY_CODE[result.code]
-            figures = "" if check.unit == "flag" else f": {figure(result.actual, check.unit)}, allowed {figure(result.limit, check.unit)}"
+            figures = "" if check.unit == "flag" else f": {figure(result.actual, check.unit)}, {check.allowed.format(limit=figure(result.limit, check.unit))}"
             said.append(f"{check.code}: {check.explain}{figures}; {check.advise.format_map(_words(check, intent, book, parameters))}.")
     return " ".join(said)
 
@@ -111,8 +112,18 @@ def _words(check: Check, intent: Intent, book: Book, parameters: RiskParameters)
     least = f"{tick_down(intent.price - farthest(intent.price, book.facts_of(intent.symbol), parameters)):f}" if intent.price is not None else "unknown"
     return {"symbol": intent.symbol, "asked": f"{intent.quantity:f}", "whole": f"{max(intent.quantity // 1, 1):f}",
             "room": f"{allowed.get(check.code, ZERO):f}", "opens": opens, "closes": closes,
-            "closed": book.closed, "away": book.away, "halted": book.facts_of(intent.symbol).halted, "free": f"{max(book.free_to_sell(intent.symbol), ZERO):f}",
+            "closed": book.closed.rstrip("."), "away": book.away, "halted": book.facts_of(intent.symbol).halted, "free": _sellable(intent, book),
             "price": f"{intent.price:f}" if intent.price else "the price", "last": f"{intent.last or ZERO:f}", "lowest": least}
+
+
+def _sellable(intent: Intent, book: Book) -> str:
+    """What of the symbol can be sold now, and what keeps the rest."""
+    held = book.positions[intent.symbol].quantity if intent.symbol in book.positions else ZERO
+    promised = held - book.free_to_sell(intent.symbol)
+    if held <= 0:
+        return f"no share of {intent.symbol} is held, and none is sold short"
+    waiting = f"; {promised:f} are in open sales, cancel these first to sell all" if promised else ""
+    return f"at most {max(held - promised, ZERO):f} shares of {intent.symbol} can be sold now{waiting}"
 
 
 # ── limits ──
@@ -187,6 +198,10 @@ def _target_distance(intent: Intent, book: Book, parameters: RiskParameters) -> 
     return None if intent.price is None or intent.form.take_profit is None else intent.form.take_profit - intent.price
 
 
+def _target_on_top(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
+    return None if intent.form.take_profit is None else _flag(intent.symbol in book.positions)
+
+
 def _risk_share(intent: Intent, book: Book, parameters: RiskParameters) -> Decimal | None:
     distance = _stop_distance(intent, book, parameters)
     return None if distance is None else book.share(intent.quantity * max(distance, ZERO))
@@ -215,7 +230,7 @@ CHECKS = (
           "nothing was sent: ask again under a new key if you still want it", EVERY),
     Check("ENTRIES_CLOSED", "flag", lambda intent, book, parameters: _flag(book.closed), _none, (),
           "the account takes no entries now",
-          "{closed}; exits pass, and `catalyst status` tells what is to be done"),
+          "{closed}; exits pass"),
     Check("BROKER_AWAY", "flag", lambda intent, book, parameters: _flag(book.away), _none, (),
           "the broker cannot be reached",
           "{away}; ask again when it answers, nothing waits in line"),
@@ -261,10 +276,14 @@ CHECKS = (
           "give a stop price below {price}"),
     Check("STOP_DISTANCE", "USD", _stop_distance, _farthest_stop, ("max_stop_atr", "max_stop_share"),
           "how far the stop is below the price; at or above it is the wrong side, the limit is in ATR(14), or a share of the price where no ATR is known",
-          "a stop from {lowest} to just below {price} passes", within=lambda actual, limit: 0 < actual <= limit),
+          "a stop from {lowest} to just below {price} passes", within=lambda actual, limit: 0 < actual <= limit,
+          allowed="allowed more than 0, at most {limit}"),
     Check("TARGET_DISTANCE", "USD", _target_distance, _none, (),
           "how far the target is above the price; at or below it is the wrong side",
-          "give a target above {price}, or none", within=operator.gt),
+          "give a target above {price}, or none", within=operator.gt, allowed="allowed more than {limit}"),
+    Check("TARGET_ON_TOP", "flag", _target_on_top, _none, (),
+          "the entry has a target, and the symbol is held already: the broker takes a target with the first entry of a position alone",
+          "leave the target out, or sell {symbol} at a limit once it is filled"),
     Check("RISK_SHARE", "share of equity", _risk_share, _set("max_risk_share"), ("max_risk_share",),
           "what the trade loses at its stop",
           "at most {room} shares at this stop (asked: {asked}), or a nearer stop"),
@@ -289,10 +308,10 @@ CHECKS = (
           "the last trade was at {last}: give a limit nearer to it"),
     Check("DAILY_LOSS", "USD", lambda intent, book, parameters: max(-book.day_profit, ZERO), _set("daily_loss"), ("daily_loss",),
           "loss of the day, realised and open; entries end where the limit is reached",
-          "no entry passes until the next session", within=operator.lt),
+          "no entry passes until the next session", within=operator.lt, allowed="allowed less than {limit}"),
     Check("LONG_ONLY", "shares", lambda intent, book, parameters: intent.quantity if intent.side == "sell" else None,
           lambda intent, book, parameters: book.free_to_sell(intent.symbol), (),
           "shares to sell, against shares held and not promised to another exit",
-          "at most {free} shares of {symbol} can be sold now", EVERY),
+          "{free}", EVERY),
 )
 BY_CODE = {check.code: check for check in CHECKS}

@@ -17,8 +17,10 @@ from streams.risk.parameters import bounds, default_of, render, text, tight
 ROOT = Path(__file__).parents[2]
 PAGE, FILE = ROOT / "docs" / "denials.md", ROOT / "deploy" / "config" / "risk_parameters.yaml"
 GENERATED = "<!-- Written by `python -m streams.risk.publish`; change the table in streams/risk/limits.py or the model in schemas/risk.py, not this page. -->\n"
-PLACEHOLDERS = {"symbol": "SYMBOL", "asked": "N", "room": "M", "free": "M", "opens": "TIME", "closes": "TIME", "closed": "the reason it is closed for",
-                "away": "what is wrong", "halted": "REASON", "price": "PRICE", "last": "PRICE", "lowest": "PRICE", "whole": "N"}
+PLACEHOLDERS = {
+    "symbol": "SYMBOL", "asked": "N", "room": "M", "opens": "TIME", "closes": "TIME", "closed": "why, and how entries pass again",
+    "free": "how much of SYMBOL can be sold, and what keeps the rest", "away": "what is wrong", "halted": "REASON", "price": "PRICE", "last": "PRICE",
+    "lowest": "PRICE", "whole": "N"}
 OWN = ("BUYING_POWER", "LONG_ONLY")     # limited by what the account has, not by a parameter
 INTRODUCTION = """\
 An order that risk refuses is an `order.denied` event and an answer to whoever asked. Both name every check that failed: its code, what it measured, what

@@ -18,6 +18,7 @@ from streams.trading.order import OPEN, Order
 from streams.workflow.cycle import Cycle, entries_closed
 
 ZERO = Decimal(0)
+RESUME = "`catalyst resume` asks for its end, `catalyst approve ID` on the host grants it"
 PROTECTIVE = ("stop", "target")
 
 
@@ -242,13 +243,13 @@ class Account:
     def entries_closed(self) -> str:
         """Why no entry passes now, code first; "" when they do."""
         if self.emergency:
-            return f"EMERGENCY_STOP: {self.emergency}"
+            return f"EMERGENCY_STOP: {self.emergency}; {RESUME}"
         if self.halted:
-            return f"HALTED: {self.halted}"
+            return f"HALTED: {self.halted}; {RESUME}"
         if not self.ready:
-            return "NOT_READY: the account is not reconciled with the broker yet"
+            return "NOT_READY: the account is not reconciled with the broker yet; `catalyst status` tells what it waits for"
         if self.flatten:
-            return f"FLATTENING: {self.flatten}"
+            return f"FLATTENING: {self.flatten}; until the next session, or: {RESUME}"
         return entries_closed(self.cycle, self.at())
 
     def flat_for(self) -> str:

@@ -336,8 +336,9 @@ class Actor:
             self.role.degraded("the log does not answer, or the lease cannot be confirmed: nothing is sent until it is", part="lease")
         if self.state.halted:
             self.role.halted(f"{self.state.halted}: no new entries; exits pass; `catalyst resume` asks for its end")
-        elif self.state.ready:      # an emergency stop is somebody's will, not a fault: the role works, and says what stands
-            self.role.ready(f"EMERGENCY_STOP: {self.state.emergency}: no new entries; `catalyst resume` asks for its end" if self.state.emergency else "")
+        elif self.state.ready:      # a stop is somebody's will, not a fault: the role works, and says what stands
+            steered = self.state.emergency or self.state.flatten or self.state.cycle.stopped or self.state.cycle.paused
+            self.role.ready(f"no new entries: {self.state.entries_closed()}" if steered else "")
         self.role.details.update(
             epoch=self.state.epoch, admitted=self.state.admissions, waiting=self.mail.qsize() + len(self._held), in_flight=len(self.effects.in_flight),
             in_doubt=sum(order.in_doubt for order in self.state.orders.values()), market_time=self.clock.now().isoformat(),

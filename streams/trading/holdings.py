@@ -23,6 +23,8 @@ def trade(state: Account, event: FillRecorded, stop: Decimal | None) -> Account:
     after, profit = traded(before, change, event.price)
     after = replace(after, price=event.price, priced_at=event.time)
     if stop is not None:
+        if before.quantity > 0 and before.stop is not None:
+            stop = max(stop, before.stop)       # what is bought on top never lowers what protects the shares that are there
         after = replace(after, stop=stop, risked=after.risked + event.quantity * (event.price - stop))
     value = change * event.price
     funds = replace(state.funds, cash=state.funds.cash - value, buying_power=state.funds.buying_power - value)

@@ -44,7 +44,8 @@ def cancel(draft: Draft, place: Admitted | None, asked: CancelRequested) -> None
     """Cancel one order; its bracket goes with it, and shares left without a stop get one."""
     order = draft.state.orders.get(asked.order_id)
     if order is None or not order.is_open:
-        reject(draft, place, "NOTHING_TO_CANCEL", f"order {asked.order_id} is {order.state if order else 'not known'}; `get_orders` lists the open ones.")
+        reject(draft, place, "NOTHING_TO_CANCEL", f"order {asked.order_id} is {order.state if order else 'not known'}; `catalyst orders` (`get_orders`) "
+                                                  "lists the open ones.")
     elif order.in_doubt:
         reject(draft, place, "ORDER_IN_DOUBT", "the broker has not answered for this order yet; ask again in a few seconds, or use the emergency stop.")
     elif order.state == "cancelling":
@@ -56,20 +57,24 @@ def cancel(draft: Draft, place: Admitted | None, asked: CancelRequested) -> None
 
 
 def move_stop(draft: Draft, place: Admitted | None, asked: StopMoveRequested) -> None:
-    """A stop may be moved towards the price, never away from it."""
-    stop = next((order for order in draft.state.of(asked.symbol, "stop") if order.lives and not draft.state.asleep(order)), None)
+    """A stop may be moved towards the price, never away from it: every one of the symbol that is further away is."""
+    stops = [(order, order.form.stop_price) for order in draft.state.of(asked.symbol, "stop")
+             if order.lives and not draft.state.asleep(order) and order.state not in ("cancelling", "replacing") and order.form.stop_price is not None]
     price = tick_down(asked.stop_price)
+    further = [order for order, at in stops if at < price]
     last = draft.state.prices.get(asked.symbol)
-    if stop is None or stop.state in ("cancelling", "replacing"):
-        reject(draft, place, "NO_STOP", f"{asked.symbol} has no working stop now; see `get_positions`.")
-    elif stop.form.stop_price is not None and price <= stop.form.stop_price:
-        reject(draft, place, "STOP_NOT_TIGHTER", f"the stop is at {stop.form.stop_price:f}; it can be moved up only (asked: {price:f}).")
+    if not stops:
+        reject(draft, place, "NO_STOP", f"{asked.symbol} has no working stop now; `catalyst positions` (`get_positions`) shows what is held and its stops.")
+    elif not further:
+        where = ", ".join(f"{at:f}" for at in sorted({at for _, at in stops}))
+        reject(draft, place, "STOP_NOT_TIGHTER", f"the stop is at {where}; it can be moved up only (asked: {price:f}).")
     elif last is not None and price >= last.close:
         reject(draft, place, "STOP_ABOVE_PRICE", f"{asked.symbol} trades at {last.close:f}; a stop at {price:f} would sell at once. Sell it instead.")
     else:
-        number = stop.replaces + 1
-        draft.tell(OrderReplacing, order_id=stop.order_id, broker_order_id=stop.broker_order_id, number=number, limit_price=None, stop_price=price,
-                   client_order_id=client_order_id(draft.state.name, stop.order_id, -number), reason=f"{asked.actor}: {asked.reason}"[:200])
+        for stop in further:
+            number = stop.replaces + 1
+            draft.tell(OrderReplacing, order_id=stop.order_id, broker_order_id=stop.broker_order_id, number=number, limit_price=None, stop_price=price,
+                       client_order_id=client_order_id(draft.state.name, stop.order_id, -number), reason=f"{asked.actor}: {asked.reason}"[:200])
 
 
 def emergency_stop(draft: Draft, place: Admitted | None, asked: EmergencyStopRequested) -> None:
@@ -94,7 +99,7 @@ def change_limits(draft: Draft, place: Admitted | None, asked: LimitsChangeReque
     if changed or state.version == 0:
         _set_limits(draft, tightened, changed, asked.origin)
     if loosened:
-        ask_approval(draft, "limits", loosened, "; ".join(f"{name} {getattr(draft.state.parameters, name)} -> {value}" for name, value in loosened))
+        ask_approval(draft, place, "limits", loosened, "; ".join(f"{name} {getattr(draft.state.parameters, name)} -> {value}" for name, value in loosened))
     elif not changed and state.version and asked.origin == "command":      # a file that was saved as it was is no question
         reject(draft, place, "ALREADY_SO", "the parameters are these already; nothing was changed.")
 
@@ -106,8 +111,13 @@ def _set_limits(draft: Draft, wanted: RiskParameters, changed: tuple[str, ...], 
                simulated_account=state.simulated_account, environment=state.environment)
 
 
-def ask_approval(draft: Draft, what: str, changes: tuple[tuple[str, str], ...], summary: str) -> None:
-    """Say that something waits for a person on the host."""
+def ask_approval(draft: Draft, place: Admitted | None, what: str, changes: tuple[tuple[str, str], ...], summary: str) -> None:
+    """Say that something waits for a person on the host; who asks for the same again is told the ID that waits already, and it stays good."""
+    for name, waiting in draft.state.approvals.items():
+        if (waiting.what, waiting.changes) == (what, changes) and waiting.expires >= draft.now:
+            reject(draft, place, "ALREADY_SO", f"it waits for its approval already: `catalyst approve {name}` on the host until "
+                                               f"{waiting.expires:%Y-%m-%d %H:%M:%S} UTC.")
+            return
     which = parameters.approval_id(draft.state.name, changes, draft.state.numbers.get("approval", 0) + 1)
     draft.tell(ApprovalRequested, approval_id=which, what=what, summary=summary, changes=changes, expires=draft.now + GOOD_FOR)
 
@@ -116,9 +126,12 @@ def resume(draft: Draft, place: Admitted | None, asked: ResumeRequested) -> None
     """A halt or an emergency stop is lifted only by an approval on the host."""
     standing = draft.state.emergency or draft.state.halted or draft.state.flatten
     if not standing:
-        reject(draft, place, "ALREADY_SO", "the account is neither halted nor stopped.")
+        day = draft.state.cycle
+        instead = (f" The day is stopped ({day.stopped}): `catalyst cycle start` begins it again." if day.stopped else
+                   " Entries are paused: `catalyst cycle resume` lets them pass again." if day.paused else "")
+        reject(draft, place, "ALREADY_SO", f"the account is neither halted nor under an emergency stop.{instead}")
     else:
-        ask_approval(draft, "resume", (("was", standing),), f"entries pass again; it stood under: {standing}")
+        ask_approval(draft, place, "resume", (("was", standing),), f"entries pass again; it stood under: {standing}")
 
 
 def approve(draft: Draft, place: Admitted | None, given: ApprovalGiven) -> None:
@@ -157,9 +170,10 @@ def control(draft: Draft, place: Admitted | None, asked: CycleControlRequested |
         reject(draft, place, answer.code, answer.message)
     elif isinstance(asked, ModeChangeRequested) and asked.mode == "autonomous" and draft.state.environment == "live":
         if answer:
-            ask_approval(draft, "mode", (("mode", asked.mode),), f"mode {draft.state.cycle.mode} -> {asked.mode}: signals become orders on a live account")
+            ask_approval(draft, place, "mode", (("mode", asked.mode),),
+                         f"mode {draft.state.cycle.mode} -> {asked.mode}: signals become orders on a live account")
     elif answer and cycle.loosens(draft.state.cycle, asked):
-        ask_approval(draft, "start", (("was", draft.state.cycle.stopped),), f"the day is started again; it was stopped ({draft.state.cycle.stopped})")
+        ask_approval(draft, place, "start", (("was", draft.state.cycle.stopped),), f"the day is started again; it was stopped ({draft.state.cycle.stopped})")
     else:
         for event in answer:
             draft.say(event)

@@ -167,7 +167,12 @@ def describe(account: Account) -> list[str]:
     for phase, at in day.plan.phases:
         became = "missed" if phase in day.missed else "entered" if phase in day.ran else "to come"
         lines.append(f"  {at.astimezone(NEW_YORK):%H:%M}  {phase:12} {became}")
-    return [*lines, f"entries: {account.entries_closed() or 'pass'} (as of {account.at().astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S})"]
+    return [*lines, entries(account)]
+
+
+def entries(account: Account) -> str:
+    """Whether new entries pass, and if not why, at the market time of the account's newest event."""
+    return f"entries: {account.entries_closed() or 'pass'} (as of {account.at().astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} New York)"
 
 
 def outcome(answer: Event | None, command: Event, key: str, patience: float) -> tuple[int, str]:
@@ -194,7 +199,10 @@ def _ask(kind: type[Event], given: dict[str, Any], **data: Any) -> None:
         answer = _with_log(lambda log: ask(log, command, patience=given["wait"], repeated=bool(given["key"])))
     except NotAsked as lost:
         _end(NO_ANSWER, f"the command may not be on the log: {lost}. Send it again with --key {key}: it counts once.")
-    _end(*outcome(answer, command, key, given["wait"]))
+    code, words = outcome(answer, command, key, given["wait"])
+    if code == 0 and isinstance(command, CycleControlRequested | ModeChangeRequested | EmergencyStopRequested):
+        words += f"\n{entries(_with_log(lambda log: standing(log, command.subject)))}"     # one gate that opens may leave another one closed
+    _end(code, words)
 
 
 def _named(here: Settings, account: str | None) -> str:

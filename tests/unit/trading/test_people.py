@@ -92,6 +92,33 @@ def test_a_stop_never_moves_away_from_the_price_and_never_through_it(price: str,
     assert rejected(move(holding(), price)) == code
 
 
+def topped_up(stop: str) -> Story:
+    """Ten shares with a stop at 98, and five that were bought on top with one of their own."""
+    story = holding()
+    first = set(story.state.orders)
+    story.hear(request("buy", "5", key="on-top", stop_price=Decimal(stop)))
+    (entry,) = (order for name, order in story.state.orders.items() if name not in first)
+    story.taken(entry)
+    story.frame(entry, "filled", "5")
+    for leg in story.state.legs(entry.order_id):
+        story.frame(leg, "new")
+    return story
+
+
+def test_every_stop_of_the_symbol_that_is_further_away_is_moved():
+    story = topped_up("95")
+    moved = [event for event in move(story, "97") if isinstance(event, OrderReplacing)]
+    assert [(story.state.orders[event.order_id].form.stop_price, event.stop_price) for event in moved] == [(95, 97)]
+    moved = [event for event in move(topped_up("95"), "99") if isinstance(event, OrderReplacing)]
+    assert [event.stop_price for event in moved] == [99, 99]
+    assert "95.00, 98.00" in only(move(topped_up("95"), "94"), CommandRejected).message
+
+
+def test_what_is_bought_on_top_never_lowers_the_stop_of_what_is_held():
+    assert topped_up("95").state.holdings["AAPL"].stop == 98
+    assert topped_up("99").state.holdings["AAPL"].stop == 99
+
+
 def test_without_a_working_stop_there_is_nothing_to_move():
     assert rejected(move(Story(), "99")) == "NO_STOP"
     story = holding()
@@ -194,8 +221,20 @@ def test_a_resume_waits_for_an_approval_on_the_host():
     assert (story.state.emergency, story.state.entries_closed()) == ("", "")
 
 
-def test_a_resume_of_an_account_that_runs_is_refused():
+def test_a_resume_of_an_account_that_runs_is_refused_and_what_keeps_entries_closed_is_named():
     assert rejected(resume(Story())) == "ALREADY_SO"
+    story = Story()
+    story.hear(asks(CycleControlRequested, story, "halt", action="stop", how="halt", reason="r"))
+    assert "`catalyst cycle start`" in only(resume(story), CommandRejected).message
+
+
+def test_asking_again_keeps_the_approval_that_waits():
+    story = Story()
+    stop(story)
+    asked = only(resume(story), ApprovalRequested)
+    again = only(resume(story, key="r2"), CommandRejected)
+    assert (again.code, asked.approval_id in again.message) == ("ALREADY_SO", True)
+    assert only(approve(story, asked.approval_id), AccountResumed)
 
 
 def test_an_approval_of_a_resume_never_lifts_a_stop_that_came_after_it_was_asked():
