@@ -69,7 +69,7 @@ def script(feed: Path, symbols: Sequence[str], count: int) -> tuple[list[date], 
         if number == TIGHT:
             lines.append({"at": today[5], "command": "limits.change_requested", "changes": [["daily_loss", LOSS]], "origin": "command", "key": "tighter"})
         if number == STOPPED:
-            lines.append({"at": today[35], "command": "emergency.stop_requested", "key": "stop"})      # what the first hour bought is held then
+            lines.append({"at": today[32], "command": "emergency.stop_requested", "key": "stop"})      # what the first hour bought is held then
     return days, sorted(lines, key=lambda line: str(line["at"]))
 
 
