@@ -54,7 +54,8 @@ def panic(account: str | None, yes: bool, reason: str, wait: float) -> None:
         _say(name, words)
     for name, why in unusable.items():
         _say(name, f"CANNOT BE ASKED: {why}")
-    if not yes and not click.confirm(f"Cancel all orders and close all positions{_of(found)}?", err=True):
+    if not yes and not _sure(found):
+        click.echo("Nothing was done. `catalyst panic --yes` goes on without asking.", err=True)
         sys.exit(NOT_BEGUN)
     ended = {name: Ended(UNSEEN, f"NOT ASKED: {why}") for name, why in unusable.items()}
     ended |= _together(found, lambda name, here: _end(name, here, reason, timedelta(seconds=wait)),
@@ -78,6 +79,15 @@ def _chosen(account: str | None) -> Mapping[str, Settings | BadAccounts]:
         click.echo(f"no account {account!r}; there are: {', '.join(known)}. Nothing was done.", err=True)
         sys.exit(NOT_BEGUN)
     return {name: told for name, told in known.items() if account in (None, name)}
+
+
+def _sure(found: Mapping[str, Settings]) -> bool:
+    """Nobody there to answer is no answer."""
+    try:
+        return click.confirm(f"Cancel all orders and close all positions{_of(found)}?", err=True)
+    except click.Abort:
+        click.echo("", err=True)
+        return False
 
 
 def _of(found: Mapping[str, Settings]) -> str:

@@ -122,10 +122,10 @@ def test_a_disk_that_takes_no_journal_does_not_stop_it(held, run, environment):
     assert what_is_left(held) == ([], [])
 
 
-@pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 2, 2), ("y\n", 0, 0)])
+@pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 2, 2), ("y\n", 0, 0), ("\n\x04", 2, 2)], ids=["no", "yes", "nobody there"])
 def test_it_asks_first_and_shows_what_it_would_close(held, run, answer, code, left):
     result = run(answer=answer)
-    assert result.exit_code == code
+    assert result.exit_code == code and ("`catalyst panic --yes`" in result.output) == (code == 2)
     assert "1 open orders, 2 positions" in result.output
     assert len(what_is_left(held)[1]) == left
 
