@@ -99,6 +99,11 @@ class Freshness(Answer):
     lag_s: Number | None = None
 
 
+class StopRow(Answer):
+    quantity: Number
+    price: Number
+
+
 class PositionRow(Answer):
     symbol: str
     quantity: Number = Field(description="shares, short < 0")
@@ -109,9 +114,10 @@ class PositionRow(Answer):
     market_value: Number | None = None
     open_profit: Number | None = None
     realised_profit: Number
-    stop_price: Number | None = Field(None, description="of the stop that protects it; absent: unprotected")
+    stop_price: Number | None = Field(None, description="of the worst stop; absent: unprotected")
     stop_quantity: Number = Field(description="shares that stops cover")
     stop_state: str | None = None
+    stops: list[StopRow]
     target_price: Number | None = None
     opened_at: UtcTime
 

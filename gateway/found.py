@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.answers import Answer, Freshness, Number
 from gateway.untrusted import Quoted, clean
-from projections import shown
+from projections.analysed import Article, Candidate, LeftOut, Scan, ScanStage
 from schemas.envelope import UtcTime
 
 
@@ -59,7 +59,7 @@ class NewsAnswer(Answer):
     freshness: Freshness
 
 
-def candidates(scan: shown.Scan | None, rows: Sequence[shown.Candidate], stages: Sequence[shown.ScanStage], why: str | None,
+def candidates(scan: Scan | None, rows: Sequence[Candidate], stages: Sequence[ScanStage], why: str | None,
                freshness: Freshness) -> CandidatesAnswer:
     """The newest scan."""
     return CandidatesAnswer(
@@ -68,7 +68,7 @@ def candidates(scan: shown.Scan | None, rows: Sequence[shown.Candidate], stages:
         degraded=[clean(one) for one in scan.degraded] or None if scan else None, why=why, freshness=freshness)
 
 
-def why(symbol: str, scan: shown.Scan | None, rows: Sequence[shown.Candidate], stages: Sequence[shown.ScanStage], left: shown.LeftOut | None) -> str:
+def why(symbol: str, scan: Scan | None, rows: Sequence[Candidate], stages: Sequence[ScanStage], left: LeftOut | None) -> str:
     """One sentence about a symbol: a candidate, or the first figure that left it out, or not looked at."""
     if scan is None:
         return "no scan was made yet"
@@ -87,7 +87,7 @@ def _asked(thresholds: Mapping[str, Any], figure: str) -> str:
     return f"asked: {' and '.join(bounds)}" if bounds else f"the {thresholds.get('keep', 0):g} with the most of it were kept"
 
 
-def _candidate(row: shown.Candidate) -> CandidateRow:
+def _candidate(row: Candidate) -> CandidateRow:
     figures = {figure["name"]: figure["value"] for held in row.figures.values() for figure in held
                if figure.get("value") is not None and figure["name"] not in ("tradable", "score")}
     return CandidateRow(
@@ -96,7 +96,7 @@ def _candidate(row: shown.Candidate) -> CandidateRow:
         breakout=row.breakout, stop=row.stop, target=row.target)
 
 
-def article(row: shown.Article) -> ArticleRow:
+def article(row: Article) -> ArticleRow:
     """One headline and what is thought of it."""
     return ArticleRow(
         article_id=clean(row.id, 128), at=row.updated_at, headline=_quoted(row.publisher, row.headline) or Quoted(said_by="unknown", text=""),

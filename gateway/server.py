@@ -59,7 +59,7 @@ Absent = SkipJsonSchema[None]       # what may be left out need not be told as n
 Account = Annotated[str | Absent, Field(description="default: yours"), BeforeValidator(_lower)]
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="why; kept in the log"), AfterValidator(lambda text: clean(text, 500) or "-")]
 Limit = Annotated[int, Field(ge=1, le=100, description="how many at most")]
-Skip = Annotated[int, Field(ge=0, le=100_000, description="how many of the newest to leave out, for paging")]
+Skip = Annotated[int, Field(ge=0, le=100_000, description="how many of the newest to leave out")]
 
 
 def build(accounts: Accounts, token: str, log: structlog.stdlib.BoundLogger) -> FastMCP:
@@ -75,7 +75,7 @@ def build(accounts: Accounts, token: str, log: structlog.stdlib.BoundLogger) -> 
 
     @server.tool(title="Open positions", annotations=READS, output_schema=PositionsAnswer.shape())
     async def get_positions(symbol: Symbol | Absent = None, account: Account = None) -> ToolResult:
-        """What is held now, valued at each symbol's last bar, with totals. All symbols unless one is given."""
+        """What is held now, valued at each symbol's last bar, with totals."""
         return _result(await (await accounts.named(account)).reads.positions(symbol))
 
     @server.tool(title="Orders", annotations=READS, output_schema=OrdersAnswer.shape())
@@ -116,7 +116,7 @@ def build(accounts: Accounts, token: str, log: structlog.stdlib.BoundLogger) -> 
         *, symbol: Symbol, side: Side, quantity: Quantity,
         limit_price: Annotated[Price | Absent, Field(description="worst price to trade at; absent: at market")] = None,
         stop_price: Annotated[Price | Absent, Field(description="of a buy's protective stop, below the price; absent: risk places it")] = None,
-        target_price: Annotated[Price | Absent, Field(description="of a buy's take-profit, above the price; absent: none")] = None,
+        target_price: Annotated[Price | Absent, Field(description="of a buy's take-profit, above the price")] = None,
         account: Account = None, idempotency_key: Key, wait_s: WaitS = 5, reason: Reason,
     ) -> ToolResult:
         """Buy or sell, after risk's checks, and wait for the outcome. A buy always gets a protective stop. The same idempotency_key never trades twice:

@@ -1,6 +1,6 @@
 """What the gateway may ask of the read models: typed answers from the views, and waiting until one's own write can be read.
 
-With its answers (shown.py) and the states of orders (lifecycle.py) all that others import of this room. It reads only what views show: a rebuild
+With its answers (shown.py, analysed.py) and the states of orders (lifecycle.py) all that others import of this room. It reads only what views show: a rebuild
 behind them is not noticed.
 Every call may raise ReadModelsUnavailable: Postgres is away or `catalyst migrate` was not run; ask again later.
 """
@@ -18,29 +18,26 @@ from uuid import UUID
 
 import asyncpg
 
+from projections.analysed import Article, Candidate, LeftOut, Scan, ScanStage
 from projections.shown import (
     Account,
     Alert,
     Approval,
-    Article,
     Breaker,
-    Candidate,
     Check,
     Cycle,
     Decision,
     Failure,
     Gauge,
-    LeftOut,
     Order,
     Outcome,
     Parameter,
     Position,
     Reach,
     Rejection,
-    Scan,
-    ScanStage,
     Signal,
     Stage,
+    Stop,
     Value,
 )
 from schemas.commands import command_id
@@ -84,8 +81,9 @@ class Queries:
 
     async def positions(self, account: str | None = None, symbol: str | None = None) -> Sequence[Position]:
         """Open positions, by account and symbol."""
-        return await self._read(Position, "SELECT * FROM v_open_positions WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR symbol = $2) "
-                                          "ORDER BY account, symbol", account, symbol)
+        rows = await self._rows("SELECT * FROM v_open_positions WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR symbol = $2) "
+                                "ORDER BY account, symbol", account, symbol)
+        return [Position(**{**row, "stops": tuple(_stop(stop) for stop in row["stops"])}) for row in rows]
 
     async def orders(self, account: str | None = None, *, symbol: str | None = None, states: Sequence[str] | None = None,
                      since: datetime | None = None, limit: int = 100, skip: int = 0) -> Sequence[Order]:
@@ -271,6 +269,10 @@ class Queries:
 async def _reads_json(connection: Any) -> None:
     """jsonb comes as what it means, its numbers with all their digits."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=partial(json.loads, parse_float=Decimal))
+
+
+def _stop(item: Mapping[str, Any]) -> Stop:
+    return Stop(UUID(item["order_id"]), Decimal(item["quantity"]), Decimal(item["price"]), item["state"])
 
 
 def _decision(row: Mapping[str, Any]) -> Decision:

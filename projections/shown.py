@@ -11,6 +11,16 @@ from schemas.risk import Environment
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """One living stop of a position: shares it still covers, at USD a share."""
+
+    order_id: UUID
+    quantity: Decimal
+    price: Decimal
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """What an account holds of one symbol, valued at the symbol's last bar; short is negative. Values in USD, None before the symbol's first bar."""
 
@@ -27,13 +37,14 @@ class Position:
     market_value: Decimal | None
     open_profit: Decimal | None
     sector: str | None
-    stop_order_id: UUID | None          # the protective stop that lives, or is on its way; None: unprotected
+    stop_order_id: UUID | None          # of the stops that live, or are on their way, the one that sells worst; None: unprotected
     stop_price: Decimal | None
     stop_state: str | None
-    stop_quantity: Decimal              # shares that stops cover
+    stop_quantity: Decimal              # shares that all of them cover
     target_order_id: UUID | None
     target_price: Decimal | None
     target_state: str | None
+    stops: tuple[Stop, ...]             # every one of them, the one that sells worst first
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,77 +328,3 @@ class Breaker:
     failures: int
     cause: str                          # untrusted text
     changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """One scan. `scanned_at`: END of the minute it looked at."""
-
-    scan_id: UUID
-    session: date
-    scanned_at: datetime
-    trigger: str                        # minute · request
-    request_id: UUID | None
-    degraded: Sequence[str]             # what was missing, and what was done instead
-    config: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScanStage:
-    """One stage of a scan: what it asked, how many symbols came in and how many went on. `thresholds` by figure and bound, and `keep`."""
-
-    name: str
-    question: str
-    thresholds: Mapping[str, Any]
-    entered: int
-    kept: int
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A symbol that came through every stage, with its catalyst and its shape where it has them."""
-
-    rank: int
-    symbol: str
-    score: float
-    figures: Mapping[str, Sequence[Mapping[str, Any]]]      # stage -> figures, each beside what it was held against
-    catalyst: str | None
-    strength: Decimal | None
-    sentiment: Decimal | None
-    headline: str | None                # text from outside
-    publisher: str | None
-    pattern: str | None
-    timeframe: str | None
-    confidence: float | None
-    breakout: float | None
-    stop: float | None
-    target: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """The first stage and figure that left a symbol out; `value` None: it was not known."""
-
-    symbol: str
-    stage: str
-    figure: str
-    value: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Article:
-    """An article in its newest version, what a model and the rules made of it. Headline and summary are text from outside."""
-
-    id: str
-    publisher: str
-    tier: str
-    published_at: datetime | None
-    updated_at: datetime
-    headline: str
-    symbols: Sequence[str]
-    novelty: int | None
-    duplicate_of: str | None
-    sentiment: Decimal | None
-    label: str | None
-    catalyst: str | None                # its strongest
-    strength: Decimal | None

@@ -61,23 +61,29 @@ FROM fills f
 JOIN orders o ON o.id = f.order_id
 JOIN securities s ON s.id = o.security_id;
 
--- What is held, at its last bar (else its last mark), and the protective orders that live at the broker or are on their way there.
+-- What is held, at its last bar (else its last mark), and the protective orders that live at the broker or are on their way there. A leg sleeps until its
+-- entry is filled whole, and ends with one that ends earlier: it protects nothing yet. Of several stops the one that sells worst speaks for the position.
 CREATE OR REPLACE VIEW public.v_open_positions AS
 SELECT p.account, l.symbol, p.quantity, p.cost, p.cost / p.quantity AS average_price, p.realised_profit, p.opened_at, p.changed_at,
        v.price AS last_price, v.at AS last_price_at, p.quantity * v.price AS market_value, p.quantity * v.price - p.cost AS open_profit,
-       l.sector, stop.id AS stop_order_id, stop.stop_price, stop.state AS stop_state, coalesce(stop.covered, 0) AS stop_quantity,
-       target.id AS target_order_id, target.limit_price AS target_price, target.state AS target_state
+       l.sector, (stop.living -> 0 ->> 'order_id')::uuid AS stop_order_id, (stop.living -> 0 ->> 'price')::numeric AS stop_price,
+       stop.living -> 0 ->> 'state' AS stop_state, coalesce(stop.covered, 0) AS stop_quantity,
+       target.id AS target_order_id, target.limit_price AS target_price, target.state AS target_state, coalesce(stop.living, '[]') AS stops
 FROM positions p
 JOIN securities s ON s.id = p.security_id
 JOIN public.v_securities_latest l ON l.symbol = s.symbol
 LEFT JOIN position_marks m ON m.account = p.account AND m.security_id = p.security_id
 CROSS JOIN LATERAL (SELECT coalesce(l.close, m.price) AS price, coalesce(l.bar_at, m.priced_at) AS at) v
-LEFT JOIN LATERAL (
-    SELECT o.id, o.stop_price, o.state, sum(o.quantity - o.filled_quantity) OVER () AS covered FROM orders o
+CROSS JOIN LATERAL (
+    SELECT sum(o.quantity - o.filled_quantity) AS covered,
+           jsonb_agg(jsonb_build_object('order_id', o.id, 'quantity', o.quantity - o.filled_quantity, 'price', o.stop_price, 'state', o.state)
+                     ORDER BY o.stop_price * sign(p.quantity), o.id) AS living
+    FROM orders o
+    LEFT JOIN orders e ON e.id = o.parent_id AND e.part = 'entry' AND e.state <> 'filled'
     WHERE o.account = p.account AND o.security_id = p.security_id AND o.part = 'stop'
       AND o.state NOT IN ('denied', 'filled', 'cancelled', 'expired', 'rejected', 'replaced', 'withdrawn')
-    ORDER BY o.decided_at DESC, o.id LIMIT 1
-) stop ON true
+      AND (e.id IS NULL OR e.state IN ('cancelled', 'expired', 'rejected', 'replaced', 'withdrawn') AND o.state <> 'held')
+) stop
 LEFT JOIN LATERAL (
     SELECT o.id, o.limit_price, o.state FROM orders o
     WHERE o.account = p.account AND o.security_id = p.security_id AND o.part = 'target'

@@ -102,6 +102,7 @@ async def test_risk_the_day_and_signals_are_told_from_the_read_models(gateway: P
         (article,) = (await client.call_tool("get_news", {"symbol": "AAPL"})).structured_content["articles"]
         status = (await client.call_tool("get_system_status", {})).structured_content
     assert (position["stop_price"], position["stop_quantity"], position["target_price"]) == (95, 10, 110)
+    assert [(stop["quantity"], stop["price"]) for stop in position["stops"]] == [(10, 95)]
     assert {"DAILY_LOSS", "MAX_POSITIONS"} <= {gauge["code"] for gauge in risk["limits"]} and risk["parameters"]["daily_loss"] == 2000
     assert (risk["equity"], risk["alerts"][0]["code"], risk["alerts"][0]["said"]["trust"]) == (100008, "DAILY_LOSS", "untrusted")
     assert (day["session"], day["phase"], day["phases"][0]["state"]) == ("2026-03-16", "trading", "missed")

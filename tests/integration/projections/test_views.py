@@ -43,6 +43,23 @@ async def day(database: str) -> AsyncIterator[Queries]:
         yield queries
 
 
+async def test_of_several_stops_the_one_that_sells_worst_speaks_and_none_of_an_entry_that_still_fills(database: str) -> None:
+    tape, laddered = Tape(), Account("laddered")
+    first, second, third = (asked(key, account="laddered", stop_price=Decimal(stop), target_price=Decimal(110))
+                            for key, stop in (("first", "94.5"), ("second", "97"), ("third", "90")))
+    tape.say(COMMANDS.name, first, second, third)
+    tape.say(TRADING.name, laddered.lease(1), laddered.limits(), laddered.ready())
+    for minute, entry, filled in ((1, first, 10), (2, second, 10), (3, third, 4)):
+        tape.say(TRADING.name, laddered.approve(entry, minute), laddered.submit(entry, minute), laddered.accept(entry, minute),
+                 laddered.legs(entry, minute=minute), laddered.fill(entry, filled, "100", minute=minute))
+    await project(database, [tape.records])
+    async with Queries(database) as queries:
+        (held,) = await queries.positions("laddered")
+    assert (held.quantity, held.stop_price, held.stop_quantity) == (24, Decimal("94.5"), 20)        # the third entry's legs sleep until it is filled whole
+    assert [(stop.quantity, stop.price, stop.state) for stop in held.stops] == [(10, Decimal("94.5"), "held"), (10, 97, "held")]
+    assert held.stops[0].order_id == held.stop_order_id
+
+
 async def test_the_views_tell_the_day(day: Queries, database: str) -> None:
     """One database for all of them: a fresh one costs more than the questions."""
     await positions_show_their_protection(day)
@@ -63,6 +80,7 @@ async def positions_show_their_protection(day: Queries) -> None:
     held, naked = await day.positions("paper")
     assert (held.symbol, held.stop_price, held.stop_quantity, held.stop_state, held.target_price) == ("AAPL", 95, 10, "held", 110)
     assert (naked.symbol, naked.stop_order_id, naked.stop_quantity, naked.last_price, naked.open_profit) == ("MSFT", None, 0, 190, -100)
+    assert [(stop.quantity, stop.price) for stop in held.stops] == [(10, 95)] and naked.stops == ()
 
 
 async def legs_know_the_command_of_their_entry(day: Queries) -> None:
