@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from .feed import MINUTE, Feed, FeedError
+from .feed import MINUTE, MOST_SHARES, Feed, FeedError
 from .generator import ANY, STOCKS, VERSION
 from .sessions import FIRST_DAY, Session, new_york_day, session_on
 
@@ -109,7 +109,7 @@ def _row(fields: list[str]) -> tuple[str, Row]:
     symbol, day, *prices, volume = fields
     figures = [float(price) for price in prices]
     shares = float(volume)
-    if not symbol or not all(math.isfinite(price) and price > 0 for price in figures) or not (math.isfinite(shares) and shares >= 0):
+    if not symbol or not all(math.isfinite(price) and price > 0 for price in figures) or not 0 <= shares < MOST_SHARES:
         raise ValueError("not a daily bar")
     return symbol.upper(), (date.fromisoformat(day).toordinal(), figures[0], max(figures), min(figures), figures[3], int(shares))
 

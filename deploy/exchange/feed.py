@@ -18,6 +18,7 @@ from typing import Any
 from .sessions import Session
 
 MINUTE = timedelta(minutes=1)
+MOST_SHARES = 2 ** 53   # from here on a float is not every whole number; no minute and no day ever had a thousandth of it
 NAMED = 1_000   # at most so many faults are named one by one; the counts are always complete
 
 Row = tuple[int, int, float, float, float, float, int]   # epoch minute of the start, symbol number, open, high, low, close, volume

@@ -1,7 +1,7 @@
 """A feed from files: one `SYMBOL_1m.csv` or `SYMBOL_1m.csv.gz` per symbol, one line per minute.
 
 Columns by name: ts_utc (START of the bar, UTC), open, high, low, close, volume and, not needed, session. A line that is no bar
-is left out and named with its reason; it never stops the feed. What cannot be read at all ends the process.
+is left out and named with its reason, and so is a file that cannot be read; neither stops the feed. Where no bar is left the process ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import zlib
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from .feed import Duplicate, Faults, Feed, FeedError, Rejected, Row, moment, rfc3339
+from .feed import MOST_SHARES, Duplicate, Faults, Feed, FeedError, Rejected, Row, moment, rfc3339
 from .sessions import FIRST_DAY, LAST_DAY
 
 PRICES = ("open", "high", "low", "close")
@@ -29,7 +29,7 @@ class _Malformed(Exception):
 
 
 def read_folder(folder: Path) -> Feed:
-    """Every bar of a folder; raises FeedError when there is no folder, no file, a file that cannot be read, or no bar at all."""
+    """Every bar of a folder; raises FeedError when there is no folder, no file, or no bar at all."""
     if not folder.is_dir():
         raise FeedError(f"The feed folder {folder} does not exist.")
     files = sorted(path for path in folder.iterdir() if path.name.endswith(("_1m.csv", "_1m.csv.gz")))
@@ -41,7 +41,12 @@ def read_folder(folder: Path) -> Feed:
     number = {symbol: index for index, symbol in enumerate(symbols)}
     seen: set[tuple[int, int]] = set()
     for path in files:
-        content = _read(path)
+        try:
+            content = _read(path)
+        except OSError as error:
+            hashes[path.name] = "unreadable"        # mended it is another feed: a journal of this one must not go on with it
+            faults.reject(Rejected(path.name, 1, f"the file cannot be read ({error}); all of it was left out"), rows=0)
+            continue
         hashes[path.name] = hashlib.sha256(content).hexdigest()
         match = FILE_NAME.fullmatch(path.name)
         if match is None:
@@ -55,11 +60,12 @@ def read_folder(folder: Path) -> Feed:
 
 
 def _read(path: Path) -> bytes:
+    """Raises OSError, of a file that is cut off or no gzip too."""
+    content = path.read_bytes()
     try:
-        content = path.read_bytes()
         return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise FeedError(f"The feed file {path} cannot be read: {error}.") from None
+    except (EOFError, zlib.error) as error:
+        raise OSError(str(error)) from None
 
 
 def _read_file(name: str, text: str, symbol: str, number: int, rows: list[Row], seen: set[tuple[int, int]], faults: Faults) -> int:
@@ -101,6 +107,9 @@ def _parse(line: str, width: int, places: tuple[int, ...], number: int, times: d
     opened, high, low, close = (_price(name, text) for name, text in zip(PRICES, prices, strict=True))
     if high < low:
         raise _Malformed(f"high {high} is below low {low}")
+    for name, price in (("open", opened), ("close", close)):
+        if not low <= price <= high:
+            raise _Malformed(f"{name} {price} is not between low {low} and high {high}")
     return minute, number, opened, high, low, close, _volume(volume)
 
 
@@ -135,6 +144,8 @@ def _volume(text: str) -> int:
         raise _Malformed(f"volume is negative: {text!r}")
     if value != int(value):
         raise _Malformed(f"volume is not a whole number: {text!r}")
+    if value >= MOST_SHARES:
+        raise _Malformed(f"volume is above what can be counted, {MOST_SHARES:,} shares: {text!r}")
     return int(value)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.exchange.daily import read_daily
 from deploy.exchange.feed import Feed, FeedError
 from deploy.exchange.folder import read_folder
 from deploy.exchange.generator import generate
@@ -42,6 +43,10 @@ def test_bars_come_minute_by_minute_over_all_symbols(tmp_path: Path) -> None:
     ("2019-02-11T14:31:00Z,171,inf,170,171,5,rth", "high is not a number: 'inf'"),
     ("2019-02-11T14:31:00Z,1_71,172,170,171,5,rth", "open is not a number: '1_71'"),
     ("2019-02-11T14:31:00Z,171,169,170,171,5,rth", "high 169.0 is below low 170.0"),
+    ("2019-02-11T14:31:00Z,171,172,170,172.5,5,rth", "close 172.5 is not between low 170.0 and high 172.0"),
+    ("2019-02-11T14:31:00Z,169,172,170,171,5,rth", "open 169.0 is not between low 170.0 and high 172.0"),
+    ("2019-02-11T14:31:00Z,171,172,170,171,23000000000000000000000,rth",
+     "volume is above what can be counted, 9,007,199,254,740,992 shares: '23000000000000000000000'"),
     ("2019-02-11T14:31:00Z,-1,172,170,171,5,rth", "open is not above zero: '-1'"),
     ("2019-02-11T14:31:00Z,171,172,170,171,-5,rth", "volume is negative: '-5'"),
     ("2019-02-11T14:31:00Z,171,172,170,171,5.5,rth", "volume is not a whole number: '5.5'"),
@@ -96,7 +101,28 @@ def test_many_faults_are_all_counted_and_the_first_thousand_named(tmp_path: Path
     assert (feed.faults.rejected_rows, len(feed.faults.rejected)) == (1500, 1000)
 
 
-def test_no_bars_no_folder_and_an_unreadable_file_are_one_clear_sentence(tmp_path: Path) -> None:
+def test_a_day_whose_volume_cannot_be_counted_is_left_out(tmp_path: Path) -> None:
+    feed = read_folder(folder(tmp_path, AAPL=[GOOD.format(30)]))
+    lines = ["symbol,date,open,high,low,close,volume", "AAPL,2019-02-07,171,172,170,171,23000000000000000000000", "AAPL,2019-02-08,171,172,170,171,5"]
+    (tmp_path / "days.csv").write_text("\n".join(lines))
+    days = read_daily(tmp_path, feed)
+    assert (len(days), days.rejected) == (1, 1)
+
+
+def test_files_that_cannot_be_read_are_named_and_the_others_are_used(tmp_path: Path) -> None:
+    folder(tmp_path, AAPL=[GOOD.format(30)])
+    whole = (tmp_path / "AAPL_1m.csv.gz").read_bytes()
+    (tmp_path / "CUT_1m.csv.gz").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "MSFT_1m.csv.gz").write_bytes(b"no gzip")
+    (tmp_path / "TSLA_1m.csv").mkdir()
+    feed = read_folder(tmp_path)
+    assert [fault.split(" line 1: the file cannot be read (")[0] for fault in rejected(feed)] == ["CUT_1m.csv.gz", "MSFT_1m.csv.gz", "TSLA_1m.csv"]
+    assert (feed.lines, feed.bars, feed.faults.rejected_rows) == (1, 1, 0)
+    folder(tmp_path, MSFT=[GOOD.format(30)])
+    assert read_folder(tmp_path).identity != feed.identity
+
+
+def test_no_bars_no_folder_and_no_readable_file_are_one_clear_sentence(tmp_path: Path) -> None:
     missing, empty, broken, bad = (tmp_path / name for name in ("missing", "empty", "broken", "bad"))
     for path in (empty, broken, bad):
         path.mkdir()
@@ -110,7 +136,8 @@ def test_no_bars_no_folder_and_an_unreadable_file_are_one_clear_sentence(tmp_pat
     assert sentences == {
         "missing": "The feed folder /missing does not exist.",
         "empty": "The feed folder /empty holds no bars: no file there is named like SYMBOL_1m.csv.gz.",
-        "broken": "The feed file /broken/AAPL_1m.csv.gz cannot be read: Not a gzipped file (b'no').",
+        "broken": "The feed folder /broken holds no bars. The first fault: AAPL_1m.csv.gz line 1: the file cannot be read (Not a gzipped file (b'no')); "
+                  "all of it was left out.",
         "bad": "The feed folder /bad holds no bars. The first fault: AAPL_1m.csv.gz line 2: the line has 1 fields, the header 7.",
     }
 
