@@ -31,10 +31,13 @@ from streams.news.tagging import Lexicon, lexicon, named
 from streams.role import DURATION, ERRORS, EVENTS_OUT, LAG_SECONDS, Role
 from streams.scanner.config import BadConfig, ScannerConfig, load
 from streams.technical.decode import decode_bars
+from streams.technical.series import moment
+from streams.technical.technical import REPEATED
 from streams.writer import LogRefused
 
 RETRY = 0.2                             # s between attempts to append what the log did not acknowledge
 AT_ONCE = 100                           # facts learnt before others have their turn: a start learns a year of days, and the health page is asked meanwhile
+NAMED = 20                              # bars of a minute that are left out one by one in the log; the others are counted
 ANSWERED = 1_000                        # requests that are remembered: the log may have one twice, when its first append was not acknowledged
 TOPIC: Mapping[type[Event], Topic] = {
     PatternDetected: SIGNALS, SignalRaised: SIGNALS, IndicatorsComputed: INDICATORS, AnalysisSealed: INDICATORS, ScanCompleted: SCANS, ScanRefused: SCANS,
@@ -138,6 +141,7 @@ class Analyst:
         known = self._done is not None and seal.minute <= self._done
         if known or not (due.newest or self.role.settings.pace == "lockstep"):
             await asyncio.to_thread(self.room.fold, seal, decoded.bars)
+            self._leave_out()
             for event in self._begun:
                 if event.time == seal.minute:
                     self.room.learn(event)              # it was said before a crash, and is not said again
@@ -146,11 +150,22 @@ class Analyst:
         self._configure()
         with DURATION.labels(self.role.name, "minute").time():
             events = await asyncio.to_thread(self.room.minute, seal, decoded.bars)
+        self._leave_out()
         await self._append(events)
         self._done = seal.minute
         self._report(seal.minute, events)
         if int(seal.minute.timestamp()) // 60 % self.role.settings.analysis_seal_minutes == 0:
             await self._seal(due)
+
+    def _leave_out(self) -> None:
+        """Say which bars of the last minute nothing was computed of. A bar that the log has twice is none of them."""
+        lost = [one for one in self.room.left_out if one.reason != REPEATED]
+        for one in lost[:NAMED]:
+            self.role.log.warning("bar left out", symbol=one.symbol, minute=moment(one.end).isoformat(), reason=one.reason)
+        if lost:
+            ERRORS.labels(self.role.name, "bar", "skip").inc(len(lost))
+        if len(lost) > NAMED:
+            self.role.log.warning("more bars left out", count=len(lost) - NAMED)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------------------------------------------
 

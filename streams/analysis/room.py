@@ -38,7 +38,7 @@ from streams.scanner.view import Column, View
 from streams.technical.bars import Bars
 from streams.technical.definitions import VERSION
 from streams.technical.series import Ints, epoch_minutes
-from streams.technical.technical import Technical
+from streams.technical.technical import LeftOut, Technical
 
 SOURCE = "/analysis"
 NEW_YORK = ZoneInfo("America/New_York")
@@ -69,6 +69,7 @@ class Room:
     news: News = field(default_factory=News)
     watched: Watched = field(default_factory=Watched)
     last: datetime | None = None                                                        # END of the last minute folded
+    left_out: Sequence[LeftOut] = ()                                                    # of its bars, those that cannot be
     shapes: dict[str, list[PatternDetected]] = field(default_factory=dict)              # of the last minutes, by symbol
     signalled: dict[tuple[str, str], datetime] = field(default_factory=dict)            # (symbol, strategy) -> when it last raised one
 
@@ -99,7 +100,7 @@ class Room:
 
     def fold(self, seal: MinuteSealed, bars: Bars) -> None:
         """Take up the minute without looking at it: what an outage left behind is not traded on."""
-        self.technical.fold(epoch_minutes(seal.minute), bars)
+        self.left_out = self.technical.fold(epoch_minutes(seal.minute), bars).left_out
         self.last = seal.minute
 
     def sealed_at(self, minute: datetime) -> None:

@@ -7,6 +7,7 @@ there and in whatever order a minute's bars stand. A figure is of its symbol's l
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,16 @@ from streams.technical.volume import Profile
 
 SIZES = {"1m": 400, "5m": 240}      # a regular session in minutes and SMA 200; three sessions of five minutes
 FIVE = MINUTES["5m"]
+REPEATED = "the minute has its bar"     # the log has a bar twice where its first append was not acknowledged
 NEVER = np.iinfo(np.int64).max
+
+
+class LeftOut(NamedTuple):
+    """A bar that does not count, and why."""
+
+    symbol: str
+    end: int                        # epoch minutes
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,7 @@ class Folded:
 
     taken: int
     late: int
-    left_out: tuple[tuple[str, int, str], ...]      # symbol, END, reason
+    left_out: tuple[LeftOut, ...]
 
 
 class Technical:
@@ -195,7 +205,7 @@ class Technical:
         if self.hours.of(one)[1][0]:
             self.profile.add(rows, self.hours.elapsed(one)[0] - 1, bars.volume)
 
-    def _put(self, bars: Bars, rows: Ints, late: set[tuple[int, int]]) -> list[tuple[str, int, str]]:
+    def _put(self, bars: Bars, rows: Ints, late: set[tuple[int, int]]) -> list[LeftOut]:
         """Bars for a place among others, one by one: the first of a minute holds until a correction comes, the highest revision wins."""
         frame, left_out = self.frames["1m"], []
         changed = set()
@@ -203,12 +213,12 @@ class Technical:
             row, end, symbol = int(rows[at]), int(bars.end[at]), bars.symbols[at]
             kept = frame.series(row)
             if self._too_old(row, end):
-                left_out.append((symbol, end, "older than the bars that are kept"))
+                left_out.append(LeftOut(symbol, end, "older than the bars that are kept"))
                 continue
             found = int(np.searchsorted(kept.end, end))
             there = found < len(kept) and kept.end[found] == end
             if there and not bars.revision[at]:
-                left_out.append((symbol, end, "the minute has its bar"))
+                left_out.append(LeftOut(symbol, end, REPEATED))
                 continue
             bar = tuple(float(getattr(bars, name)[at]) for name in COLUMNS)
             self._count(row, end, bar[4] - (float(kept.volume[found]) if there else 0.0))
@@ -314,8 +324,8 @@ def _day(session: date) -> int:
     return (session - EPOCH).days
 
 
-def _usable(bars: Bars, minute: int) -> tuple[Bars, list[tuple[str, int, str]]]:
+def _usable(bars: Bars, minute: int) -> tuple[Bars, list[LeftOut]]:
     """The bars that can be, and why the others cannot."""
     bad = {"it ends after the minute that is sealed": bars.end > minute, **bars.faults()}
-    left_out = [(bars.symbols[int(at)], int(bars.end[at]), reason) for reason, rows in bad.items() for at in np.flatnonzero(rows)]
+    left_out = [LeftOut(bars.symbols[int(at)], int(bars.end[at]), reason) for reason, rows in bad.items() for at in np.flatnonzero(rows)]
     return (bars.take(~np.logical_or.reduce(list(bad.values()))), left_out) if left_out else (bars, [])

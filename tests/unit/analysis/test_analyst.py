@@ -1,13 +1,16 @@
 """From the log to candidates and signals: what was recorded before a minute counts, nothing later does, and no crash changes what is said."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from schemas.analysis import IndicatorsComputed, PatternDetected, ScanCompleted, ScanRefused, SignalRaised
 from schemas.commands import ScanRequested
+from schemas.market import BarClosed, SealedPartition
 from schemas.news import CatalystDetected, NewsScored
-from schemas.topics import COMMANDS, INDICATORS, NEWS, SCANS, SIGNALS
+from schemas.topics import BARS, COMMANDS, INDICATORS, NEWS, SCANS, SIGNALS
+from streams.role import ERRORS
 from tests.unit.analysis.conftest import OPENS, OURS, Market, Reader, business
 
 
@@ -71,6 +74,26 @@ async def test_bars_without_their_seal_say_nothing(market, reader):
     await market.bars({"AAA": 50.0})
     await reader.read()
     assert len(await scans(market)) == 3
+
+
+async def test_a_bar_that_cannot_be_is_named_and_counted_and_one_that_came_twice_is_not(market, reader, caplog):
+    before = ERRORS.labels("analysis", "bar", "skip")._value.get()
+    await market.trade(2)
+    seal = await market.bars({"AAA": 43.6})
+    end = market.minute
+    wrong = BarClosed.new(source="/alpaca/iex", subject="BBB", time=end, start=end - timedelta(minutes=1), end=end, open=Decimal(44), high=Decimal(45),
+                          low=Decimal(43), close=Decimal(44), volume=23 * 10 ** 21)
+    again = [event for event in await market.told(BARS.name) if event.subject == "AAA" and event.time == end]
+    await market.put(BARS.name, [wrong, *again])
+    ends = await market.log.ends([BARS.name])
+    await market.seal(seal.model_copy(update={"partitions": tuple(
+        SealedPartition(partition=place.partition, end_offset=offset, count=0) for place, offset in sorted(ends.items()))}))
+    caplog.set_level("WARNING")
+    await reader.read()
+    said = [record.msg for record in caplog.records if isinstance(record.msg, dict) and record.msg["event"] == "bar left out"]
+    assert [(one["symbol"], one["minute"], one["reason"]) for one in said] == [
+        ("BBB", end.isoformat(), "the volume is not a whole number of shares")]
+    assert ERRORS.labels("analysis", "bar", "skip")._value.get() - before == 1
 
 
 @pytest.mark.parametrize("batch", [1, 7, 10_000])
