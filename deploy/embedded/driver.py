@@ -219,9 +219,9 @@ class Driver:
         seconds = (progress.last_seal - progress.first_seal).total_seconds() if progress.first_seal and progress.last_seal else 0.0
         summary = Summary(
             feed=feed["name"], first=feed["first"], last=feed["last"], symbols=len(feed["symbols"]), minutes=progress.minutes, rows_in_files=feed["rows"],
-            bars_on_log=bars, duplicates=feed["duplicates"], rejected=feed["rejected"], commands=len(self.progress.commands),
-            orders=sum(one.orders for one in of), fills=sum(one.fills for one in of), seconds=round(seconds, 1),
-            minutes_per_second=round(progress.minutes / seconds, 1) if seconds else 0.0)
+            bars_on_log=bars, duplicate_rows=feed["duplicate_rows"], rejected_rows=feed["rejected_rows"], duplicates=feed["duplicates"],
+            rejected=feed["rejected"], commands=len(self.progress.commands), orders=sum(one.orders for one in of), fills=sum(one.fills for one in of),
+            seconds=round(seconds, 1), minutes_per_second=round(progress.minutes / seconds, 1) if seconds else 0.0)
         write_private(self.settings.run_dir / "summary.json", json.dumps(summary.as_json(), indent=1))
 
     async def _bars_on_log(self) -> int:

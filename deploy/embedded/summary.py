@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Figures of one finished feed. Rows = bars + duplicates + rejected."""
+    """Figures of one finished feed. Rows = bars + duplicate rows + rejected rows; what is named is not all of them, or no row: a whole file, say."""
 
     feed: str
     first: str                          # END of the first minute, UTC
@@ -15,8 +15,10 @@ class Summary:
     minutes: int
     rows_in_files: int
     bars_on_log: int                    # distinct
-    duplicates: list[dict[str, Any]]    # file, line, symbol, minute
-    rejected: list[dict[str, Any]]      # file, line, why
+    duplicate_rows: int
+    rejected_rows: int
+    duplicates: list[dict[str, Any]]    # the first of them by name: file, line, symbol, minute
+    rejected: list[dict[str, Any]]      # the first by name, and the files and columns that were left out: file, line, why
     commands: int
     orders: int
     fills: int
@@ -30,7 +32,7 @@ class Summary:
 def show(found: dict[str, Any]) -> str:
     """A few lines a person likes to read."""
     it = Summary(**found)
-    complete = it.bars_on_log + len(it.duplicates) + len(it.rejected) == it.rows_in_files
+    complete = it.bars_on_log + it.duplicate_rows + it.rejected_rows == it.rows_in_files
     verdict = "every row of the feed is accounted for" if complete else "NOT every row of the feed is accounted for"
     lines = [
         "",
@@ -38,8 +40,8 @@ def show(found: dict[str, Any]) -> str:
         f"  {it.minutes:>9,} minutes of {it.symbols} symbols in {it.seconds:.1f} s ({it.minutes_per_second:,.0f} minutes/s)",
         f"  {it.rows_in_files:>9,} rows in the feed",
         f"  {it.bars_on_log:>9,} bars on the log, {verdict}",
-        f"  {len(it.duplicates):>9,} duplicates" + _named(it.duplicates, "symbol", "minute"),
-        f"  {len(it.rejected):>9,} lines left out" + _named(it.rejected, "why"),
+        f"  {it.duplicate_rows:>9,} duplicates" + _named(it.duplicates, "symbol", "minute"),
+        f"  {it.rejected_rows:>9,} lines left out" + _named(it.rejected, "why"),
         f"  {it.commands:>9,} commands, {it.orders:,} orders, {it.fills:,} fills",
     ]
     return "\n".join(lines)
