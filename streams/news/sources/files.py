@@ -1,7 +1,8 @@
 """News from a folder: `*.jsonl` or `*.jsonl.gz`, one article a line, for simulations and for wires that we do not speak.
 
 `headline` and `published` (or `created_at`) are needed; `id`, `updated` (`updated_at`), `publisher` (`source`), `summary`, `author`, `url`, `symbols` and
-`channels` are taken where they are there. An edit is a line with the id of its article and a later `updated`. A line that is no article is counted.
+`channels` are taken where they are there. An edit is a line with the id of its article and a later `updated`. A line that is no article is left out,
+counted, and named in the log when it is first read.
 """
 
 import asyncio
@@ -10,13 +11,17 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from schemas.settings import Settings
 from streams.news.port import NoArticle, RawArticle, Source, Unavailable
-from streams.news.sources.reading import SKIPPED, keep_articles, moment, text, texts
+from streams.news.sources.reading import SKIPPED, kept, moment, text, texts
 
+NAMED = 20                      # lines of a file that are named at once; the others are counted
 LONGEST_LINE = 2_000_000        # bytes
 MOST = 256 * 1024 * 1024        # bytes of one file, unpacked
 
@@ -28,8 +33,9 @@ class Files(Source):
     simulated = True
 
     def __init__(self, settings: Settings) -> None:
-        self._folder = settings.news_folder
+        self._folder, self._log = settings.news_folder, structlog.get_logger("news")
         self._read: dict[Path, tuple[tuple[int, int], list[RawArticle]]] = {}
+        self._named: dict[Path, dict[int, int]] = {}        # lines that were named, and what they said (its checksum)
 
     @property
     def off(self) -> str:
@@ -51,22 +57,49 @@ class Files(Source):
         is_now = path.stat()
         version = is_now.st_mtime_ns, is_now.st_size
         known = self._read.get(path)
-        return known if known is not None and known[0] == version else (version, keep_articles(self.feed, _rows(path), read))
+        return known if known is not None and known[0] == version else (version, self._anew(path))
+
+    def _anew(self, path: Path) -> list[RawArticle]:
+        found, wrong = list[RawArticle](), list[tuple[int, bytes, str]]()
+        for number, line in _lines(path):
+            try:
+                found.append(kept(_json(line), read))
+            except NoArticle as why:
+                SKIPPED.labels("file").inc()
+                wrong.append((number, line, str(why)))
+        self._name(path, wrong)
+        return found
+
+    def _name(self, path: Path, wrong: list[tuple[int, bytes, str]]) -> None:
+        """Each line once, though its file is read again when it grows: the first ones by name, the others as a count."""
+        said = self._named.setdefault(path, {})
+        fresh = [(number, why) for number, line, why in wrong if said.get(number) != zlib.crc32(line)]
+        said.update((number, zlib.crc32(line)) for number, line, _ in wrong)
+        for number, why in fresh[:NAMED]:
+            self._log.warning("article left out", file=path.name, line=number, reason=why)
+        if len(fresh) > NAMED:
+            self._log.warning("more articles left out", file=path.name, count=len(fresh) - NAMED)
 
 
-def _rows(path: Path) -> Iterator[object]:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not empty, by number."""
     total = 0
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
-        while line := lines.readline(LONGEST_LINE):
+        for number in count(1):
+            if not (line := lines.readline(LONGEST_LINE)):
+                return
             total += len(line)
             if total > MOST:
                 raise OSError(f"{path.name} is longer than {MOST:,} bytes")
-            if not line.strip():
-                continue
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError):        # wrong encodings among them
-                SKIPPED.labels("file").inc()
+            if line.strip():
+                yield number, line
+
+
+def _json(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:       # wrong encodings among them
+        raise NoArticle(f"no JSON: {error}") from None
 
 
 def read(row: Mapping[str, Any]) -> RawArticle:

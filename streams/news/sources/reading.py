@@ -18,12 +18,17 @@ def keep_articles(feed: str, rows: Iterable[Any], read: Callable[[Mapping[str, A
     found = []
     for row in rows:
         try:
-            if not isinstance(row, Mapping):
-                raise NoArticle(f"not an object but {type(row).__name__}")
-            found.append(read(row))
+            found.append(kept(row, read))
         except NoArticle:
             SKIPPED.labels(feed).inc()
     return found
+
+
+def kept(row: Any, read: Callable[[Mapping[str, Any]], RawArticle]) -> RawArticle:
+    """The article of an entry. Raises NoArticle."""
+    if not isinstance(row, Mapping):
+        raise NoArticle(f"not an object but {type(row).__name__}")
+    return read(row)
 
 
 def text(value: object) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from structlog.testing import capture_logs
 
 from schemas.settings import load
 from streams.news.port import RawArticle, Source, Unavailable
@@ -124,6 +125,25 @@ async def test_files_are_read_when_they_change_and_what_is_no_article_is_left_ou
     (tmp_path / "b.jsonl.gz").write_bytes(b"no gzip")
     with pytest.raises(Unavailable, match="cannot be read"):
         await source.latest(SINCE)
+
+
+async def test_what_is_left_out_of_a_folder_is_named_once_with_line_and_reason(tmp_path: Path) -> None:
+    good = json.dumps({"headline": "One", "published": "2026-03-02T14:10:00Z"})
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(["", "no json", good, '{"headline": "no time"}', "[]", *['{"published": "2026-03-02T14:10:00Z"}'] * 30]) + "\n")
+    source = Files(load({}, news_folder=str(tmp_path)))
+    with capture_logs() as said:
+        assert len(await source.latest(SINCE)) == 1
+        await source.latest(SINCE)
+    named = [(one["file"], one["line"], one["reason"]) for one in said if one["event"] == "article left out"]
+    assert [(name, line, reason.split(":")[0]) for name, line, reason in named[:4]] == [
+        ("a.jsonl", 2, "no JSON"), ("a.jsonl", 4, "no time"), ("a.jsonl", 5, "not an object but list"), ("a.jsonl", 6, "no headline")]
+    assert len(named) == 20 and [one["count"] for one in said if one["event"] == "more articles left out"] == [13]
+    with file.open("a") as more:
+        more.write("nor this\n")
+    with capture_logs() as said:
+        await source.latest(SINCE)
+    assert [one["line"] for one in said] == [36]
 
 
 def made_id(headline: str) -> str:
