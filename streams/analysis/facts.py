@@ -89,9 +89,9 @@ class News:
         return f"{max(source.time for source in asked):%H:%M} UTC on {max(source.time for source in asked):%Y-%m-%d}"
 
     def lacking(self) -> tuple[str, ...]:
-        """Each source that is down while others answer, and that none is configured, in words."""
-        if not self.sources and self.articles:
-            return ()                       # who said them last changed before the days that a start reads back
+        """Each source that is down while others answer, that none is configured, and that none has said yet whether it is, in words."""
+        if not self.sources:                # of articles, who said them last changed before the days that a start reads back
+            return () if self.articles else ("no news source has reported yet: nothing can have a catalyst",)
         if all(source.state == "off" for source in self.sources.values()):
             return ("no news source is configured: nothing can have a catalyst",)
         return () if self.down() else tuple(

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from schemas.news import SourceChanged
 from schemas.topics import COMMANDS
 from streams.analysis.facts import News, Said
 from streams.scanner.config import path_of
@@ -85,5 +86,10 @@ async def test_what_was_said_of_a_minute_that_is_not_looked_at_again_still_count
 
 
 def test_of_sources_that_did_not_change_in_the_days_that_are_read_back_nothing_is_said():
-    assert News().lacking() == ("no news source is configured: nothing can have a catalyst",)
     assert News({"alpaca:1": Said(OPENS, ("AAA",), ())}).lacking() == ()
+
+
+def test_sources_that_have_not_reported_yet_are_not_said_to_be_switched_off():
+    off = SourceChanged.new(source="/news/alpaca", subject="alpaca", time=OPENS, state="off", failures=0, cause="no key")
+    assert News().lacking() == ("no news source has reported yet: nothing can have a catalyst",)
+    assert News({}, {"alpaca": off}).lacking() == ("no news source is configured: nothing can have a catalyst",)
