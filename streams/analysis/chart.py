@@ -176,7 +176,7 @@ def _axes(picture: Picture, price: Axes, volume: Axes) -> None:
     bars = picture.bars
     said = [picture.symbol, f"{picture.timeframe} bars", f"as of {when(picture.at)}"]
     price.set_title(" · ".join(said), loc="left", fontsize=15, color=INK, fontweight="bold", pad=28)
-    second = [pattern_name(picture.pattern)] if picture.pattern else []
+    second = [pattern_name(picture.pattern, picture.at)] if picture.pattern else []
     second += [f"fills of account {picture.account}"] if picture.fills else []
     price.text(0, 1.015, "   ".join(second), transform=price.transAxes, fontsize=11, color=INK)
     price.legend(loc="lower right", bbox_to_anchor=(1, 1.0), ncols=8, frameon=False, fontsize=10)

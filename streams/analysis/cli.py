@@ -125,8 +125,10 @@ def chart(symbol: str, moment: datetime | None, timeframe: Timeframe, out: Path 
         _print({"symbol": symbol, "as_of": sealed.minute.isoformat(), "timeframe": timeframe, "file": str(path), "bars": len(picture.bars),
                 "pattern": picture.pattern.pattern if picture.pattern else None, "fills": len(picture.fills)})
     else:
-        click.echo(f"{path}: {len(picture.bars)} bars of {timeframe} as of {shown.when(sealed.minute)}"
-                   f"{f', {shown.pattern_name(picture.pattern)}' if picture.pattern else ''}{f', {len(picture.fills)} fills' if picture.fills else ''}")
+        said = [f"{len(picture.bars)} bars of {timeframe} as of {shown.when(sealed.minute)}"]
+        said += [shown.pattern_name(picture.pattern, sealed.minute)] if picture.pattern else []
+        said += [f"{len(picture.fills)} fills"] if picture.fills else []
+        click.echo(f"{path}: {', '.join(said)}")
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas import codec
 from schemas.analysis import Candidate, Figure, PatternDetected, ScanCompleted, StageResult, Timeframe
-from streams.analysis.room import NEW_YORK, Room
+from streams.analysis.room import NEW_YORK, Room, day_of
 from streams.scanner.why import why
 from streams.technical.definitions import DEFINITIONS, VERSION
 from streams.technical.series import moment
@@ -96,9 +96,12 @@ def indicators_as_json(room: Room, symbol: str, timeframe: Timeframe) -> Mapping
     return {"bar_end": moment(bars.end[-1]).isoformat() if len(bars) else None, "bars": len(bars), "values": room.technical.values(symbol, timeframe)}
 
 
-def pattern_name(one: PatternDetected) -> str:
-    """As a person says it."""
-    return f"{one.pattern.replace('_', ' ')} at {one.time.astimezone(NEW_YORK):%H:%M} (confidence {one.confidence:.2f})"
+def pattern_name(one: PatternDetected, at: datetime) -> str:
+    """As a person says it at that moment: a day by its date, a minute by its time, with its date when it is of another day."""
+    then = one.time.astimezone(NEW_YORK)
+    day = f"{then:%d %b %Y}"
+    said = f"of {day}" if one.timeframe == "1d" else f"at {then:%H:%M}" + (f" on {day}" if day_of(one.time) != day_of(at) else "")
+    return f"{one.pattern.replace('_', ' ')} {said} (confidence {one.confidence:.2f})"
 
 
 def _number(value: float | None) -> str:

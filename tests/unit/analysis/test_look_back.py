@@ -154,6 +154,14 @@ async def test_a_chart_shows_what_was_there_and_each_line_as_it_was_then(market,
     assert (await gathered(market.log, reader.role.settings, "NONE", "1m", at(24), "paper"))[1] is None
 
 
+async def test_a_pattern_is_named_with_the_day_it_is_of(market, reader):
+    (shape, *_) = await lookback.patterns(market.log, "AAA", OPENS, at(30))
+    assert shown.pattern_name(shape, at(30)).startswith(f"{shape.pattern.replace('_', ' ')} at 09:")
+    assert " on 16 Mar 2026 " in shown.pattern_name(shape, at(30) + timedelta(days=1))
+    daily = shape.model_copy(update={"timeframe": "1d", "time": datetime(2026, 3, 13, 20, tzinfo=UTC)})
+    assert " of 13 Mar 2026 (" in shown.pattern_name(daily, at(30)) and "16:00" not in shown.pattern_name(daily, at(30))
+
+
 async def test_a_scan_is_told_as_a_table_and_a_symbol_in_a_sentence(market, reader):
     scan = await lookback.recorded_scan(market.log, FEED, at(21))
     told = "\n".join(shown.scan_in_words(scan, None, ""))
