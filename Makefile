@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-UP := $(if $(FEED),--feed "$(FEED)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(ORDERS),--orders "$(ORDERS)") $(if $(SIMULATION),--simulation)
+UP := $(if $(FEED),--feed "$(FEED)") $(if $(DAILY),--daily "$(DAILY)") $(if $(NEWS),--news "$(NEWS)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SEED),--seed "$(SEED)") $(if $(ORDERS),--orders "$(ORDERS)") $(if $(SIMULATION),--simulation)
 
 .PHONY: help up down status test simulate lint acceptance five-days scan-days bench lock publish clean
 .DEFAULT_GOAL := help
@@ -12,7 +12,7 @@ UP := $(if $(FEED),--feed "$(FEED)") $(if $(SPEED),--speed "$(SPEED)") $(if $(SE
 help:           ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(READY)    ## start the whole stack; FEED=folder of bars, SPEED=60|1|max, SEED=n, ORDERS=file, SIMULATION=1
+up: $(READY)    ## start the whole stack; FEED=folder of bars, DAILY=folder of days, NEWS=folder of articles, SPEED=60|1|max, SEED=n, ORDERS=file, SIMULATION=1
 	@$(BIN)/catalyst up $(UP)
 
 down: $(READY)  ## end it

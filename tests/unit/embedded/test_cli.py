@@ -1,6 +1,7 @@
 """What the commands say where nothing runs, and of arguments that cannot work."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def test_the_status_of_a_home_where_nothing_runs_is_its_own_exit_code():
     assert result.exit_code == cli.NOT_RUNNING
     assert json.loads(result.stdout)["ready"] is False
     assert "`catalyst up` starts it" in run("status").output
+
+
+def test_every_source_of_a_run_can_be_named_to_make():
+    said = subprocess.run(["make", "-n", "up", "FEED=a b", "DAILY=days", "NEWS=wire", "SPEED=max", "SEED=7", "ORDERS=o.jsonl", "SIMULATION=1"],
+                          cwd=Path(cli.__file__).parents[2], capture_output=True, text=True, check=True).stdout
+    assert 'catalyst up --feed "a b" --daily "days" --news "wire" --speed "max" --seed "7" --orders "o.jsonl" --simulation' in said
 
 
 def test_ending_what_does_not_run_is_no_error():
