@@ -1,6 +1,7 @@
 """A scan and a symbol's indicators as a person reads them, and as a program does. Pure; `cli.py` prints them."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,8 @@ COMPARED = {
     "unrecorded": "made anew: no scan of this minute was recorded; this is what it would have been, with the catalysts that were recorded by then",
 }
 BOUNDS = {"above": ">", "least": "≥", "most": "≤"}
+SILENT = ("no news source speaks in this market, and without news nothing can be a candidate: a generated market has none; "
+          "`make up NEWS=folder` tells articles of its own")
 WIDE = 64       # characters of a definition
 
 
@@ -45,6 +48,8 @@ def scan_in_words(scan: ScanCompleted, symbol: str | None, compared: str) -> Ite
         yield from _table([("#", "candidate", *names), *((f"{one.rank}", one.symbol, *_row(one, names)) for one in scan.candidates)], "><" + ">" * len(names))
     else:
         yield "no candidates"
+    if _silent(scan):
+        yield SILENT
     left = sum(len(one.symbols) for one in scan.left_out)
     yield f"\n{left:,} symbols were left out; `catalyst scan --at {scan.time:%Y-%m-%dT%H:%MZ} --why SYMBOL` says why"
 
@@ -56,6 +61,12 @@ def scan_as_json(scan: ScanCompleted, symbol: str | None, compared: str) -> Mapp
         del data["left_out"]
     return {"id": str(scan.id), "as_of": scan.time.isoformat(), "session": scan.subject, **data,
             **({"symbol": symbol.upper(), "why": why(scan, symbol.upper())} if symbol else {}), **({"compared": compared} if compared else {})}
+
+
+def _silent(scan: ScanCompleted) -> bool:
+    """Whether nobody was kept for want of news, and of none of those there ever was any: a market without news, not a quiet morning."""
+    ages = [value for left in scan.left_out if left.figure == "news_age" for value in left.values]
+    return bool(ages) and not scan.stages[0].kept and all(value is None or math.isinf(value) for value in ages)
 
 
 def _stage(stage: StageResult) -> tuple[str, ...]:

@@ -162,10 +162,23 @@ async def test_a_pattern_is_named_with_the_day_it_is_of(market, reader):
     assert " of 13 Mar 2026 (" in shown.pattern_name(daily, at(30)) and "16:00" not in shown.pattern_name(daily, at(30))
 
 
+async def test_a_market_in_which_nobody_speaks_says_why_there_are_no_candidates(tmp_path, model):
+    silent = Market()
+    silent.tell = lambda *said: asyncio.sleep(0)        # the market as it is, and nobody writes about it
+    await silent.before_the_open()
+    reader = Reader(silent, tmp_path, model)
+    await reader.begin()
+    await silent.trade(2)
+    await reader.read()
+    told = list(shown.scan_in_words(await lookback.recorded_scan(silent.log, FEED), None, ""))
+    assert "no candidates" in told and shown.SILENT in told
+
+
 async def test_a_scan_is_told_as_a_table_and_a_symbol_in_a_sentence(market, reader):
     scan = await lookback.recorded_scan(market.log, FEED, at(21))
     told = "\n".join(shown.scan_in_words(scan, None, ""))
     assert "2026-03-16 09:51 New York (13:51 UTC)" in told
+    assert shown.SILENT not in told
     assert "universe" in told and "price > 5" in told and "AAA" in told
     assert next(line for line in shown.scan_in_words(scan, "spy", "equal") if line.startswith("SPY")).startswith("SPY was left out at universe: news_age")
     assert "left_out" not in shown.scan_as_json(scan, "SPY", "")
