@@ -66,6 +66,7 @@ FORMS: Mapping[str, str] = {
     "order_id": "an order's id is a UUID as get_orders tells it",
     "idempotency_key": "a key is printable characters without spaces, as in aapl-open-20190211-1",
 }
+NO_NUMBER = "no_number"     # the problem of a value that cannot be shown: clients send NaN as null
 FORMED = ("string_pattern_mismatch", "uuid_parsing", "uuid_type")
 
 
@@ -83,6 +84,8 @@ def complaints(problems: Iterable[Any]) -> list[str]:
                 told[f"{name} is missing"] = None
             case "unexpected_keyword_argument" | "extra_forbidden":
                 told[f"{clean(name, 64)} is not an argument of this tool"] = None
+            case kind if kind == NO_NUMBER:
+                told[f"{name}: {problem['msg']}"] = None
             case kind if kind in FORMED and name in FORMS:
                 told[f"{name}: {FORMS[name]} (got {clean(repr(problem.get('input')), 80)})"] = None
             case _:

@@ -23,6 +23,7 @@ from schemas.settings import Settings
 from streams.log import LogCut, LogUnavailable
 
 LOOK_S = 3.0        # to reach the log's end before anything is written; it takes 2 ms when the log is there
+PANIC = ". Who has to get out of positions while the log is away runs `catalyst panic` on the host: it needs only the broker, and closes every one"
 FILL_S = 1.0        # a market order that was accepted fills within milliseconds; one answer for both
 
 
@@ -56,8 +57,9 @@ class Desk:
 
     async def execute(self, wanted: Wanted, wait_s: float) -> TradeAnswer:
         """The outcome of the request as far as it is known after `wait_s` seconds. Raises Refusal."""
+        _possible(wanted)
         command = command_id(self._settings.account, wanted.idempotency_key)
-        await self._read_everything(command)
+        await self._read_everything(command, PANIC if wanted.side == "sell" else "")
         known = self._stories.find(command) or (None if self._stories.complete else await self._reads.old_story(command))
         mine = None
         if known:
@@ -75,8 +77,8 @@ class Desk:
         return answer(story, duplicate=mine is None or first not in (None, mine), account=self._settings.account,
                       environment=await self._reads.environment())
 
-    async def _read_everything(self, command: UUID) -> None:
-        """A key that was used a moment ago, by whomever, is known after this."""
+    async def _read_everything(self, command: UUID, way_out: str) -> None:
+        """A key that was used a moment ago, by whomever, is known after this. Raises Refusal, with the `way_out` while the log is away."""
         if self._stories.broken:
             raise Refusal("LOG_BROKEN", self._stories.broken, command_id=command)
         try:
@@ -85,7 +87,7 @@ class Desk:
             what = "the gateway has not read the log to its end yet"
         except (LogUnavailable, LogCut, TimeoutError) as error:
             what = f"the log cannot be reached: {error}" if str(error) else "the log does not answer"
-        raise Refusal("LOG_UNAVAILABLE", what, command_id=command)
+        raise Refusal("LOG_UNAVAILABLE", what + way_out, command_id=command)
 
     def _request(self, wanted: Wanted) -> TradeRequested:
         time = market_time(self._settings, self._stories)
@@ -110,6 +112,14 @@ class Desk:
         if await self._stories.until(lambda: told("working", "held", "suspended"), wait_s) and not told():
             await self._stories.until(told, min(FILL_S, deadline - loop.time()))
         return self._stories.find(command)
+
+
+def _possible(wanted: Wanted) -> None:
+    """Raises Refusal for a sale with a stop or a target: it would be sold without them."""
+    given = [name for name in ("stop_price", "target_price") if wanted.side == "sell" and getattr(wanted, name) is not None]
+    if given:
+        raise Refusal("BAD_ARGUMENT", f"{' and '.join(given)}: stop and target belong to purchases, a sale has none. To protect what is held at another price "
+                                      "use move_stop; to sell it at a price, sell with limit_price")
 
 
 def _same(known: Story, wanted: Wanted) -> None:

@@ -50,7 +50,15 @@ def _describes(schema: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize(("change", "complaint"), [
     ({"quantity": 0}, "quantity: should be greater than 0 (got 0)"),
-    ({"quantity": "ten"}, "quantity: should be a valid decimal (got 'ten')"),
+    ({"quantity": "ten"}, "quantity: should be a number in plain digits, as in 10 or 98.50 (got 'ten')"),
+    ({"quantity": "٣"}, "quantity: should be a number in plain digits, as in 10 or 98.50 (got '٣')"),
+    ({"quantity": "1_000"}, "quantity: should be a number in plain digits, as in 10 or 98.50 (got '1_000')"),
+    ({"stop_price": "9८"}, "stop_price: should be a number in plain digits, as in 10 or 98.50 (got '9८')"),
+    ({"quantity": float("nan")}, "quantity: should be a finite number; NaN, infinity and null are none."),
+    ({"quantity": float("inf")}, "quantity: should be a finite number; NaN, infinity and null are none."),
+    ({"limit_price": "NaN"}, "limit_price: should be a finite number; NaN, infinity and null are none."),
+    ({"side": "sell", "stop_price": 90}, "stop_price: stop and target belong to purchases, a sale has none. To protect what is held"),
+    ({"side": "sell", "stop_price": 90, "target_price": 99}, "use move_stop; to sell it at a price, sell with limit_price."),
     ({"quantity": 5_000_000}, "quantity: should be less than or equal to 1000000 (got 5000000)"),
     ({"side": "hold"}, "side: should be 'buy' or 'sell' (got 'hold')"),
     ({"symbol": "AAPL; DROP"}, "symbol: a ticker is letters, digits and dots, as in AAPL or BRK.B (got 'AAPL; DROP')"),

@@ -172,7 +172,14 @@ async def test_without_the_log_nothing_is_sent_and_the_error_says_so(gateway: Ga
     monkeypatch.setattr("gateway.desk.LOOK_S", 0.2)
     gateway.log.away = True
     told = await gateway.trade()
-    assert told["is_error"] and told["code"] == "LOG_UNAVAILABLE" and told["retryable"]
+    assert told["is_error"] and told["code"] == "LOG_UNAVAILABLE" and told["retryable"] and "catalyst panic" not in told["text"]
+
+
+async def test_who_has_to_sell_while_the_log_is_away_is_told_the_way_out(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.desk.LOOK_S", 0.2)
+    gateway.log.away = True
+    told = await gateway.trade(side="sell")
+    assert told["code"] == "LOG_UNAVAILABLE" and "runs `catalyst panic` on the host" in told["text"]
     assert "Nothing was sent" in told["text"] and "same idempotency_key" in told["text"]
     gateway.log.away = False
     assert (await gateway.log.ends([COMMANDS.name]))[gateway.stories.places[0]] == 0
