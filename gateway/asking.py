@@ -3,6 +3,7 @@
 Called by the tools. What makes the account less cautious waits until a person approves it on the host; nothing here can say that approval.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ ON_THE_HOST = "a person types `catalyst approve {id} --account {account}` on the
 WAIT_S = 8.0        # for the account's answer; it takes 20 ms when the trading role is there
 PENDING = ("It is on the log and will be answered when the trading role is there: see get_system_status. Asking again does no harm, but look first "
            "whether it has happened.")
+IN_DOUBT = ("When the log is back (get_system_status), see in get_positions and get_orders, get_risk_status for limits, get_trading_cycle for the day, whether "
+            "it has happened; or call again: repeating is harmless for what this asks.")
 UNHEARD_STOP = ("It is on the log, but the account has not acted on it yet. If get_system_status says the trading role is dead, frozen or halted, a person "
                 "runs `catalyst panic` on the host: it needs only the broker.")
 
@@ -115,15 +118,17 @@ def told(command: Event, answers: tuple[Event, ...], *, confirmed: bool) -> Done
     """What the asker hears of the account's answers to a command. Pure."""
     about = {"account": command.subject, "command_id": str(command.id)}
     if not answers:
-        return DoneAnswer(status="pending" if confirmed else "unknown", next=PENDING, **about,
-                          summary="not answered yet" if confirmed else "the log did not confirm it; it may have been taken")
+        if not confirmed:
+            return DoneAnswer(status="unknown", next=IN_DOUBT, summary="the log did not confirm it: whether it is on the log is not known", **about)
+        return DoneAnswer(status="pending", next=PENDING, summary="not answered yet", **about)
     last = answers[-1]
     refusal = next((event for event in answers if isinstance(event, CommandRejected)), None)
     if refusal is not None:
         return DoneAnswer(status="refused", summary=f"refused: {refusal.code}", next="Nothing was done. The message says what is in the way.",
                           code=refusal.code, message=clean(refusal.message, 500), as_of=last.time, **about)
     waiting = next((event for event in answers if isinstance(event, ApprovalRequested)), None)
-    done = "; ".join(words(event) for event in answers if event is not waiting)
+    said = Counter(words(event) for event in answers if event is not waiting)
+    done = "; ".join(text if times == 1 else f"for each of {times} orders: {text}" for text, times in said.items())
     if waiting is not None:
         summary = (f"{done}; " if done else "") + f"waits for approval {waiting.approval_id}: {clean(waiting.summary)}"
         typed = ON_THE_HOST.format(id=waiting.approval_id, account=command.subject)

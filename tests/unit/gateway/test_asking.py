@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -11,7 +12,7 @@ from schemas.cycle import CyclePaused
 from schemas.envelope import Event
 from schemas.risk import ApprovalRequested, EmergencyStopped, LimitsSet, RiskParameters
 from schemas.topics import COMMANDS
-from schemas.trading import CommandRejected, OrderReplacing
+from schemas.trading import CommandRejected, OrderCancelling, OrderReplacing
 from streams.log.memory import Fate
 from tests.unit.gateway.conftest import Gateway, text
 
@@ -33,6 +34,10 @@ def rejects(code: str, message: str) -> Any:
 
 def stops(asked: Event) -> Event:
     return EmergencyStopped.caused_by(asked, command_id=asked.id, actor="operator", reason="a test", cancelled=(asked.id,), flattened=("AAPL", "MSFT"))
+
+
+def cancels(asked: Event) -> Event:
+    return OrderCancelling.caused_by(asked, order_id=uuid4(), number=1, broker_order_id="b", client_order_id="c", reason="x")
 
 
 def waits(asked: Event) -> Event:
@@ -58,6 +63,20 @@ async def test_an_emergency_stop_the_log_does_not_take_says_that_nothing_was_sto
     answer = await told(gateway, "emergency_stop")
     assert answer["is_error"] and answer["code"] == "STOP_NOT_SENT"
     assert "NOTHING WAS STOPPED" in answer["text"] and "catalyst panic" in answer["text"]
+
+
+async def test_a_command_the_log_did_not_confirm_is_not_said_to_be_on_it(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.publish.APPEND_S", 0.2)
+    gateway.log.fates.extend([Fate.LOST] * 100)
+    answer = await told(gateway, "move_stop", symbol="AAPL", stop_price=169)
+    assert (answer["status"], answer["summary"]) == ("unknown", "the log did not confirm it: whether it is on the log is not known")
+    assert "It is on the log" not in answer["next"] and "see in get_positions and get_orders" in answer["next"] and "repeating is harmless" in answer["next"]
+
+
+async def test_the_orders_an_emergency_stop_cancels_are_counted_not_repeated(gateway: Gateway) -> None:
+    answer = await told(gateway, "emergency_stop", stops, cancels, cancels)
+    assert answer["summary"].endswith("; for each of 2 orders: the broker is asked to cancel it; a fill may still come first")
+    assert answer["summary"].count("asked to cancel") == 1
 
 
 async def test_an_emergency_stop_nobody_answers_names_the_way_out(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
