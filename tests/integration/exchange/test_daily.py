@@ -28,7 +28,7 @@ def feed(tmp_path: Path) -> Path:
     """Two minutes on Monday and two on Tuesday at 300; the file of days is adjusted for a 3:1 split that came later."""
     folder = tmp_path / "feed"
     (folder / "daily").mkdir(parents=True)
-    rows = [f"2026-03-0{day}T14:3{minute}:00Z,300,301,299,{close},1000,rth" for day, closes in ((2, (299, 300)), (3, (302, 303)))
+    rows = [f"2026-03-0{day}T14:3{minute}:00Z,300,304,299,{close},1000,rth" for day, closes in ((2, (299, 300)), (3, (302, 303)))
             for minute, close in enumerate(closes)]
     (folder / "AAPL_1m.csv").write_text("\n".join(["ts_utc,open,high,low,close,volume,session", *rows]) + "\n")
     (folder / "daily" / "symbols.csv").write_text("symbol,sector\nAAPL,Information Technology\n")
