@@ -92,6 +92,17 @@ class Stories:
         begin_at, end = (await self.log.begins([CLOCK.name]))[clock], (await self.log.ends([CLOCK.name]))[clock]
         return Offsets({**{place: recent[place] for place in self.places}, clock: max(begin_at, end - CLOCK_BACKLOG)})
 
+    async def glance(self) -> None:
+        """For who looks once and goes, instead of following: where the account's story ends and what the market's clock says; no story is read.
+
+        Raises LogUnavailable, LogCut.
+        """
+        story = self.places[1]
+        end = (await self.log.ends([TRADING.name]))[story]
+        for record in await self.log.last(CLOCK.name, 0, CLOCK_BACKLOG):
+            self._take(record)
+        self.reached[story] = end
+
     async def catch_up(self, timeout: float) -> bool:
         """Whether everything that is on the account's partitions, and on the clock, now was read within `timeout` seconds.
 

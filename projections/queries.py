@@ -47,7 +47,8 @@ PROGRESS = "catalyst_progress"      # the channel the projector notifies with ev
 POLL_S = 0.25                       # how long a lost notification can delay a waiter
 Shown = TypeVar("Shown")
 DOUBTFUL = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError, asyncpg.AdminShutdownError,
-            asyncpg.CrashShutdownError, asyncpg.InterfaceError, asyncio.TimeoutError)
+            asyncpg.CrashShutdownError, asyncpg.InterfaceError, asyncio.TimeoutError,
+            asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError)      # somebody will create the database, or correct the password
 
 
 class ReadModelsUnavailable(ConnectionError):

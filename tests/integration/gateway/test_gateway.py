@@ -16,10 +16,11 @@ from projections.queries import Queries
 from projections.shown import Reach
 from schemas import codec
 from schemas.analysis import ScanCompleted, SignalRaised
+from schemas.commands import TradeRequested
 from schemas.news import Article
 from schemas.risk import EmergencyStopped, LimitsSet, RiskParameters
 from schemas.settings import Settings
-from schemas.topics import NEWS, SCANS, SIGNALS, TRADING
+from schemas.topics import COMMANDS, NEWS, SCANS, SIGNALS, TRADING
 from streams.log import Appended, Message, TopicPartition
 from streams.log.kafka import KafkaLog
 from tests.integration.gateway.conftest import Process, free_port, said, trade
@@ -31,6 +32,11 @@ from tests.unit.schemas.scene import ABOUT, OPEN
 
 ERAS = ["auto", "legacy"]
 LIMITS = LimitsSet.new(**ABOUT, time=OPEN, version=1, parameters=RiskParameters(), changed=(), origin="start")
+
+
+def wishes(account: str) -> list[TradeRequested]:
+    return [TradeRequested.new(source="/test", subject=account, time=OPEN, symbol=symbol, side="buy", quantity=10, idempotency_key=symbol, actor="a",
+                               reason="r", expires=OPEN + timedelta(minutes=1)) for symbol in ("AAPL", "MSFT")]
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -138,6 +144,39 @@ async def test_each_account_is_asked_and_told_of_by_its_name(gateway: Process) -
     assert {row["account"]: row.get("environment") for row in status["accounts"]}["live"] == "live"
     assert (stopped["status"], stopped["account"]) == ("done", "live") and "Only account live is stopped" in stopped["next"]
     assert said(stranger).startswith("UNKNOWN_ACCOUNT: account: 'lief' is not one of ours; there are: paper, live. Nothing was done.")
+
+
+def at_the_terminal(environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "gateway.cli", *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def test_a_person_at_the_terminal_reads_what_is_held_and_open_with_how_fresh_it_is(gateway: Process) -> None:
+    async with gateway.world() as paper, gateway.client() as client:
+        shell = Actor(paper.log, "shell")
+        await shell.take_lease()
+        async with shell.answering(lambda asked: [approved(asked, BRACKET), submitting(asked), accepted(asked), legs(asked), filled(asked)], deny):
+            await paper.log.append(COMMANDS.name, [Message("shell", codec.encode(wanted)) for wanted in wishes("shell")])
+            async with Queries(gateway.database_url) as queries:
+                assert (await queries.settled(wishes("shell")[-1].id, 30)).status == "denied"
+        held, opened, every, strange = [await asyncio.to_thread(at_the_terminal, gateway.environment, *words, "--account", name) for *words, name in (
+            ("positions", "shell"), ("orders", "shell"), ("orders", "--all", "--json", "SHELL"), ("orders", "lief"))]
+        told = (await client.call_tool("get_orders", {"account": "shell"})).structured_content
+    assert (held.returncode, held.stderr) == (0, "")
+    assert held.stdout.splitlines()[2].split() == ["AAPL", "10", "100.5", "-", "-", "10", "@", "95", "110"]
+    assert "UTC, the account's newest event in it; nothing on the log is missing; market time not known" in held.stdout
+    assert opened.stdout.startswith("account shell: 2 open orders\nDECIDED (UTC)") and " stop " in opened.stdout and " held " in opened.stdout
+    rows = json.loads(every.stdout)["orders"]
+    assert rows == told["orders"] and {row["state"] for row in rows} == {"filled", "held", "denied"}
+    assert strange.returncode == 1 and strange.stderr.startswith("account: 'lief' is not one of ours; there are: paper")
+
+
+def test_a_terminal_without_read_models_is_told_so_in_one_sentence(gateway: Process, database_url: str) -> None:
+    nowhere = at_the_terminal({**gateway.environment, "DATABASE_URL": f"postgresql://127.0.0.1:{free_port()}/none"}, "positions")
+    assert (nowhere.returncode, nowhere.stdout) == (3, "") and nowhere.stderr.startswith("Postgres cannot be reached") and "`catalyst up`" in nowhere.stderr
+    environment = {**gateway.environment, "DATABASE_URL": database_url, "CATALYST_KAFKA": f"127.0.0.1:{free_port()}"}
+    assert at_the_terminal(environment, "migrate").returncode == 0
+    empty = at_the_terminal(environment, "orders")
+    assert (empty.returncode, empty.stdout) == (3, "") and empty.stderr.startswith("nothing was ever projected into this database. ")
 
 
 async def test_what_comes_while_the_status_is_read_is_not_taken_for_a_log_that_was_cut(gateway: Process, tmp_path: Path) -> None:
