@@ -21,6 +21,7 @@ from schemas.risk import AccountResumed, ApprovalRefused, ApprovalRequested, Eme
 from schemas.topics import CLOCK, COMMANDS, TRADING
 from schemas.trading import (
     CommandRejected,
+    LeaseTaken,
     LegsAttached,
     OrderApproved,
     OrderCancelling,
@@ -179,7 +180,8 @@ class Stories:
             case TradeRequested() if event.subject == self.account:
                 self._open(event)
             case _ if record.topic == TRADING.name and event.subject == self.account and self._follows(event, record.value):
-                self.told_at = max(self.told_at or event.time, event.time)
+                if not isinstance(event, LeaseTaken):       # a lease is taken by the wall's clock, which a replayed market is years behind
+                    self.told_at = max(self.told_at or event.time, event.time)
                 self._hear(event)
 
     def _follows(self, event: Event, value: bytes) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from gateway.outcome import Story
 from gateway.stories import BrokenStory, Stories
 from schemas import codec
-from schemas.commands import command_id
+from schemas.commands import TradeRequested, command_id
 from schemas.market import MinuteSealed
 from schemas.topics import CLOCK, TRADING
 from streams.log import Message
@@ -16,6 +16,7 @@ from streams.log.memory import MemoryLog
 from tests.unit.gateway.actor import ACCOUNT, Actor, accepted, approved, fill, filled, submitting
 from tests.unit.gateway.conftest import Gateway
 
+YEARS_AGO = datetime(2019, 2, 11, 15, 0, tzinfo=UTC)
 KEY = command_id(ACCOUNT, "k-1")
 
 
@@ -43,6 +44,15 @@ async def test_a_repeated_record_changes_nothing(gateway: Gateway) -> None:
     last = (await gateway.log.last(TRADING.name, gateway.stories.places[1].partition))[-1]
     await gateway.log.append(TRADING.name, [Message(last.key, last.value)])
     assert await the_story(gateway.stories) == before
+
+
+async def test_a_lease_taken_by_the_walls_clock_does_not_move_a_replayed_market(gateway: Gateway) -> None:
+    asked = TradeRequested.new(source="/test", subject=ACCOUNT, time=YEARS_AGO, symbol="AAPL", side="buy", quantity=1, idempotency_key="k", actor="a",
+                               reason="r", expires=YEARS_AGO)
+    await gateway.actor.say(approved(asked))
+    await Actor(gateway.log).take_lease(epoch=2)
+    assert await gateway.stories.catch_up(2)
+    assert gateway.stories.told_at == YEARS_AGO
 
 
 async def test_a_gap_in_the_accounts_story_ends_the_tail(gateway: Gateway) -> None:
