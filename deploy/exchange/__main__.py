@@ -98,7 +98,8 @@ def main(arguments: Sequence[str] | None = None, greeting: str = "") -> int:
     except (FeedError, JournalError, RuleError, _PortTaken) as error:
         _say(str(error))
         return UNUSABLE
-    for rejected in [*feed.faults.rejected[:10], *no_articles[:10]]:
+    whole_files_first = sorted(feed.faults.rejected, key=lambda it: it.line != 1)
+    for rejected in [*whole_files_first[:10], *no_articles[:10]]:
         _say(f"left out: {rejected}")
     if len(no_articles) > 10:
         _say(f"left out: {len(no_articles) - 10:,} more lines of the news")

@@ -65,7 +65,7 @@ class Duplicate:
 
 @dataclass(slots=True)
 class Faults:
-    """What was left out: complete counts, the first NAMED of each kind by name, in file order."""
+    """What was left out: complete counts; by name, in file order, what is wrong with whole files (line 1) and the first NAMED of each kind."""
 
     rejected: list[Rejected] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Faults:
     def reject(self, fault: Rejected, rows: int = 1) -> None:
         """Name a fault and count the data rows that are lost by it: one, or none or all of a file for a fault in its header."""
         self.rejected_rows += rows
-        if len(self.rejected) < NAMED:
+        if fault.line == 1 or len(self.rejected) < NAMED:
             self.rejected.append(fault)
 
     def repeat(self, fault: Duplicate) -> None:

@@ -61,6 +61,14 @@ def test_an_impossible_option_is_refused(tmp_path: Path, option: tuple[str, str]
     assert (code, option[0] in said) == (2, True)
 
 
+def test_a_file_that_cannot_be_read_is_named_before_the_lines_of_others_and_the_run_goes_on(start: Start, tmp_path: Path) -> None:
+    folder = write(tmp_path / "feed", GOOD.format(30), *["x"] * 20, "2019-02-11T14:31:00Z,171,172,170,171,23000000000000000000000,rth")
+    (folder / "MSFT_1m.csv.gz").write_bytes(b"no gzip")
+    exchange = start("--bars", str(folder))
+    code, said = exchange.stop()
+    assert code == 0 and said.startswith("left out: MSFT_1m.csv.gz line 1: the file cannot be read (Not a gzipped file (b'no')); all of it was left out\n")
+
+
 def test_a_malformed_line_and_a_duplicate_are_left_out_and_named(start: Start, tmp_path: Path) -> None:
     folder = write(tmp_path / "feed", GOOD.format(30), GOOD.format(30), "2019-02-11T14:31:00Z,171,172,170,,5,rth", GOOD.format(32))
     exchange = start("--bars", str(folder))

@@ -99,6 +99,8 @@ def test_a_file_without_a_needed_column_is_left_out_as_a_whole(tmp_path: Path) -
 def test_many_faults_are_all_counted_and_the_first_thousand_named(tmp_path: Path) -> None:
     feed = read_folder(folder(tmp_path, AAPL=[GOOD.format(30), *["x"] * 1500]))
     assert (feed.faults.rejected_rows, len(feed.faults.rejected)) == (1500, 1000)
+    (tmp_path / "MSFT_1m.csv.gz").write_bytes(b"no gzip")
+    assert rejected(read_folder(tmp_path))[-1].startswith("MSFT_1m.csv.gz line 1: the file cannot be read")
 
 
 def test_a_day_whose_volume_cannot_be_counted_is_left_out(tmp_path: Path) -> None:
