@@ -252,7 +252,7 @@ LEFT JOIN news_versions v ON v.article_id = k.article_id AND v.updated_at = k.up
 LEFT JOIN patterns p ON p.id = r.pattern_id;
 
 CREATE OR REPLACE VIEW public.v_scans_latest AS
-SELECT id AS scan_id, session, scanned_at, trigger, request_id, degraded, config FROM scans ORDER BY scanned_at DESC, id LIMIT 1;
+SELECT id AS scan_id, session, scanned_at, trigger, request_id, degraded, config FROM scans ORDER BY scanned_at DESC, trigger, id LIMIT 1;
 
 -- The newest scan's candidates, best first.
 CREATE OR REPLACE VIEW public.v_candidates AS
@@ -262,7 +262,7 @@ SELECT r.* FROM public.v_scan_results r JOIN public.v_scans_latest n USING (scan
 CREATE OR REPLACE VIEW public.v_scan_left_out AS
 SELECT l.scan_id, l.session, s.symbol, l.stage, l.figure, o.value
 FROM scan_left_out l
-JOIN (SELECT DISTINCT ON (session) session, id FROM scans ORDER BY session, scanned_at DESC, id) n ON n.id = l.scan_id
+JOIN (SELECT DISTINCT ON (session) session, id FROM scans ORDER BY session, scanned_at DESC, trigger, id) n ON n.id = l.scan_id
 CROSS JOIN LATERAL unnest(l.securities, l.values) o (security_id, value)
 JOIN securities s ON s.id = o.security_id;
 
