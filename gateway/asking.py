@@ -123,11 +123,11 @@ def told(command: Event, answers: tuple[Event, ...], *, confirmed: bool) -> Done
         return DoneAnswer(status="pending", next=PENDING, summary="not answered yet", **about)
     last = answers[-1]
     refusal = next((event for event in answers if isinstance(event, CommandRejected)), None)
-    if refusal is not None:
+    if refusal is not None and len(answers) == 1:
         return DoneAnswer(status="refused", summary=f"refused: {refusal.code}", next="Nothing was done. The message says what is in the way.",
                           code=refusal.code, message=clean(refusal.message, 500), as_of=last.time, **about)
     waiting = next((event for event in answers if isinstance(event, ApprovalRequested)), None)
-    said = Counter(words(event) for event in answers if event is not waiting)
+    said = Counter(clean(event.message, 500) if event is refusal else words(event) for event in answers if event is not waiting)
     done = "; ".join(text if times == 1 else f"for each of {times} orders: {text}" for text, times in said.items())
     if waiting is not None:
         summary = (f"{done}; " if done else "") + f"waits for approval {waiting.approval_id}: {clean(waiting.summary)}"

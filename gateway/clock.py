@@ -21,9 +21,8 @@ def market_time(settings: Settings, stories: Stories, wall: datetime | None = No
         return None
     if settings.pace == "lockstep":
         return stories.minute
-    gone = max(wall - stories.minute_seen, timedelta(0)) * settings.speed
-    runs = stories.minute + min(gone, RUNS_ON)
-    return max(runs, stories.told_at) if stories.told_at else runs
+    known = [(stories.minute, stories.minute_seen), *([(stories.told_at, stories.told_seen)] if stories.told_at and stories.told_seen else [])]
+    return max(said + min(max(wall - seen, timedelta(0)) * settings.speed, RUNS_ON) for said, seen in known)
 
 
 def patience(settings: Settings) -> timedelta:

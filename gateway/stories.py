@@ -56,6 +56,7 @@ class Stories:
         self.minute: datetime | None = None     # END of the market's last finished minute
         self.minute_seen: datetime | None = None    # when the log took that news
         self.told_at: datetime | None = None        # market time of the account's newest event
+        self.told_seen: datetime | None = None      # when the log took that
         self.complete = False                   # whether it holds every request there ever was
         self.broken = ""                        # why following ended for good
         self.session_open: bool | None = None   # absent until a session was seen to open or close
@@ -180,8 +181,9 @@ class Stories:
             case TradeRequested() if event.subject == self.account:
                 self._open(event)
             case _ if record.topic == TRADING.name and event.subject == self.account and self._follows(event, record.value):
-                if not isinstance(event, LeaseTaken):       # a lease is taken by the wall's clock, which a replayed market is years behind
-                    self.told_at = max(self.told_at or event.time, event.time)
+                # A lease is taken by the wall's clock, which a replayed market is years behind.
+                if not isinstance(event, LeaseTaken) and (self.told_at is None or event.time > self.told_at):
+                    self.told_at, self.told_seen = event.time, record.timestamp
                 self._hear(event)
 
     def _follows(self, event: Event, value: bytes) -> bool:

@@ -57,8 +57,8 @@ class ParametersFile:
     an account that never had parameters takes them as they are.
 
     `in_force` gives the parameters that hold now and when somebody last changed them, None while that is not known yet: then the file waits. A file that
-    says just what holds asks for nothing, nor does one that was saved before the last change: it was asked then, and is not to undo at a start what a
-    command set since. Without `in_force` everything is asked, and the account says what was so already.
+    says just what holds asks for nothing, nor does, at a start, one that was saved before the last change: it was asked then, and is not to undo what a
+    command set since. That is told. Without `in_force` everything is asked, and the account says what was so already.
     """
 
     path: Path
@@ -94,12 +94,12 @@ class ParametersFile:
             self.complain(f"{words}{'' if words.endswith('?') else '.'} Nothing was changed; correct the file and save it again.")
             self._wrong = True
         else:
+            if self._wrong:
+                self.complain(None)
+                self._wrong = False
             if not await self._asked(asked, seen.edited):
                 return              # not done: the next look sees the same file and tries again
             self.origin = "file"
-            if self._wrong:
-                self.complain(None)
-            self._wrong = False
         self._done = seen
 
     async def _asked(self, command: LimitsChangeRequested, edited: int) -> bool:
@@ -109,7 +109,12 @@ class ParametersFile:
             if known is None:
                 return False
             now, since = known
-            if not changed(now, put(now, command.changes)) or (since is not None and edited < since.timestamp() * 1e9):
+            if not changed(now, put(now, command.changes)):
+                return True
+            if self._done is None and since is not None and edited < since.timestamp() * 1e9:
+                self.complain(f"{self.path} was saved before the limits were last changed, and says other ones than are in force (`catalyst limits show`). "
+                              "It is not asked for again; save it to ask for what it says.")
+                self._wrong = True
                 return True
         try:
             await self.publish(command)

@@ -18,6 +18,7 @@ from streams.trading.order import OPEN, Order
 from streams.workflow.cycle import Cycle, entries_closed
 
 ZERO = Decimal(0)
+END_OF_DAY = "end of day"           # what `flatten` says when the phase asks for it; the next session ends it, no approval does
 RESUME = "`catalyst resume` asks for its end, `catalyst approve ID` on the host grants it"
 PROTECTIVE = ("stop", "target")
 
@@ -249,7 +250,7 @@ class Account:
         if not self.ready:
             return "NOT_READY: the account is not reconciled with the broker yet; `catalyst status` tells what it waits for"
         if self.flatten:
-            return f"FLATTENING: {self.flatten}; until the next session, or: {RESUME}"
+            return f"FLATTENING: {self.flatten}; until the next session{'' if self.flatten == END_OF_DAY else f', or: {RESUME}'}"
         return entries_closed(self.cycle, self.at())
 
     def flat_for(self) -> str:

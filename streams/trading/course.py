@@ -83,9 +83,15 @@ def _replaced(state: Account, event: OrderReplaced) -> Account:
     prices = {name: price for name, price in (("limit_price", event.limit_price), ("stop_price", event.stop_price)) if price is not None}
     state = with_order(state, replace(_under(order, event.broker_order_id), state=move(order.state, "replaced"), client_order_id=event.client_order_id,
                                  form=order.form.model_copy(update=prices), told_at=None))
-    if order.part == "stop" and event.stop_price is not None and order.symbol in state.holdings:
-        return hold(state, order.symbol, replace(state.holdings[order.symbol], stop=event.stop_price))
-    return state
+    return _guarded_again(state, order.symbol) if order.part == "stop" and event.stop_price is not None else state
+
+
+def _guarded_again(state: Account, symbol: str) -> Account:
+    """What protects the position after a stop was moved or hit: the highest of those that live. Without any it stays where it was meant to be."""
+    prices = [stop.form.stop_price for stop in state.of(symbol, "stop") if stop.form.stop_price is not None and not state.asleep(stop)]
+    if not prices or symbol not in state.holdings:
+        return state
+    return hold(state, symbol, replace(state.holdings[symbol], stop=max(prices)))
 
 
 def _legs(state: Account, event: LegsAttached) -> Account:
@@ -122,7 +128,8 @@ def _fill(state: Account, event: FillRecorded) -> Account:
     if order.earlier(event.broker_order_id):        # the old id was filled while it was replaced: the new one has not counted these
         filled = replace(filled, before=order.before + event.quantity, spent=order.spent + event.quantity * event.price)
     state = with_order(state, filled if order.broker_order_id else _under(filled, event.broker_order_id))
-    return trade(state, event, order.form.stop_loss if order.part == "entry" else None)
+    state = trade(state, event, order.form.stop_loss if order.part == "entry" else None)
+    return _guarded_again(state, order.symbol) if order.part == "stop" and event.complete else state
 
 
 MEANINGS: Mapping[type[Event], Callable[[Account, Any], Account]] = {

@@ -32,14 +32,13 @@ from schemas.trading import (
 from streams.risk.approvals import still
 from streams.risk.book import Facts
 from streams.trading import course, holdings
-from streams.trading.account import Account, Day, Price, Timer, Waiting
+from streams.trading.account import END_OF_DAY, Account, Day, Price, Timer, Waiting
 from streams.trading.course import with_order
 from streams.trading.variant import replace
 from streams.workflow import cycle
 
 HANDED_OVER = timedelta(minutes=15)     # a simulated intent has reached its account by then, or is too old to trade on
 REMEMBERED = timedelta(days=2)      # answered requests are kept this long to recognise a repeated key; a request expires within minutes
-END_OF_DAY = "end of day"
 CURRENT = (BARS.name, REFERENCE.name)       # admitted again for each decision: what they say holds for one admission
 
 

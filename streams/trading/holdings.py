@@ -23,9 +23,9 @@ def trade(state: Account, event: FillRecorded, stop: Decimal | None) -> Account:
     after, profit = traded(before, change, event.price)
     after = replace(after, price=event.price, priced_at=event.time)
     if stop is not None:
-        if before.quantity > 0 and before.stop is not None:
-            stop = max(stop, before.stop)       # what is bought on top never lowers what protects the shares that are there
-        after = replace(after, stop=stop, risked=after.risked + event.quantity * (event.price - stop))
+        # What is bought on top never lowers what protects the shares that are there; what it risks is told by its own stop.
+        kept = max(stop, before.stop) if before.quantity > 0 and before.stop is not None else stop
+        after = replace(after, stop=kept, risked=after.risked + event.quantity * (event.price - stop))
     value = change * event.price
     funds = replace(state.funds, cash=state.funds.cash - value, buying_power=state.funds.buying_power - value)
     today = profit - (before.base - after.base)         # what was open profit already when the day began is not today's
@@ -56,12 +56,15 @@ def hold(state: Account, symbol: str, holding: Holding) -> Account:
 
 
 def _adjusted(state: Account, event: PositionAdjusted) -> Account:
-    """The books follow the broker: cost at the price it names, nothing realised."""
+    """The books follow the broker: cost at the price it names, nothing realised. Until its cash is taken over, the cash moves by what the shares are worth:
+    else shares that came or went without us would be profit or loss."""
     held = state.holdings.get(event.symbol, Holding())
     quantity = held.quantity + event.quantity
     differences = {symbol: seen for symbol, seen in state.differences.items() if symbol != event.symbol}
     price = held.price if held.price is not None else event.price or None
-    return replace(hold(state, event.symbol, replace(held, quantity=quantity, cost=quantity * event.price, price=price)), differences=differences)
+    funds = replace(state.funds, cash=state.funds.cash - event.quantity * (price or ZERO))
+    state = hold(state, event.symbol, replace(held, quantity=quantity, cost=quantity * event.price, price=price))
+    return replace(state, differences=differences, funds=funds)
 
 
 def _reconciled(state: Account, event: AccountReconciled) -> Account:

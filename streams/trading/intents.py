@@ -141,9 +141,9 @@ def _sold(state: Account, asked: TradeRequested) -> Wish:
 
 def _patient(state: Account, symbol: str, quantity: Decimal, limit: Decimal) -> Form:
     """A sale that waits for its price takes the stop's shares, so it brings the stop with it. The broker does that for whole shares."""
-    held = state.holdings.get(symbol)
+    held, last = state.holdings.get(symbol), state.prices.get(symbol)
     stop = held.stop if held is not None else None
-    if stop is None or stop >= limit or quantity % 1:
+    if stop is None or stop >= min(limit, last.close if last else limit) or quantity % 1:       # a stop that is reached already would be refused
         return Form(type="limit", limit_price=limit)
     return Form(type="limit", limit_price=limit, order_class="oco", take_profit=limit, stop_loss=stop, time_in_force=OVER_NIGHT)
 

@@ -20,7 +20,7 @@ from schemas.risk import AccountResumed, ApprovalLapsed, ApprovalRefused, Approv
 from schemas.trading import Admitted, CommandRejected, OrderReplacing
 from streams.risk import parameters
 from streams.risk.stops import tick_down
-from streams.trading.account import PROTECTIVE
+from streams.trading.account import END_OF_DAY, PROTECTIVE
 from streams.trading.draft import Draft, client_order_id
 from streams.workflow import cycle
 
@@ -124,11 +124,13 @@ def ask_approval(draft: Draft, place: Admitted | None, what: str, changes: tuple
 
 def resume(draft: Draft, place: Admitted | None, asked: ResumeRequested) -> None:
     """A halt or an emergency stop is lifted only by an approval on the host."""
-    standing = draft.state.emergency or draft.state.halted or draft.state.flatten
+    state = draft.state
+    standing = state.emergency or state.halted or (state.flatten if state.flatten != END_OF_DAY else "")
     if not standing:
-        day = draft.state.cycle
+        day = state.cycle
         instead = (f" The day is stopped ({day.stopped}): `catalyst cycle start` begins it again." if day.stopped else
-                   " Entries are paused: `catalyst cycle resume` lets them pass again." if day.paused else "")
+                   " Entries are paused: `catalyst cycle resume` lets them pass again." if day.paused else
+                   " It is flat for the end of the day: entries pass in the next session." if state.flatten else "")
         reject(draft, place, "ALREADY_SO", f"the account is neither halted nor under an emergency stop.{instead}")
     else:
         ask_approval(draft, place, "resume", (("was", standing),), f"entries pass again; it stood under: {standing}")

@@ -110,7 +110,7 @@ def _first_parameters(role: Role, home: Path) -> RiskParameters:
     try:
         return put(RiskParameters(), read(ensure(home).read_text(encoding="utf-8")))
     except (OSError, BadParameters) as mistake:
-        _mistaken(role, f"{path_of(home)} {mistake}. The defaults are in force.")
+        role.log.error("risk parameters", reason=f"{path_of(home)} {mistake}. The defaults are in force.")     # its watcher says what is wrong from now on
         return RiskParameters()
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,20 @@ def _plain(value: Any) -> object:
     return float(value) if isinstance(value, Decimal) else value.isoformat()
 
 
+def apart(one: Mapping[str, Sequence[bytes]], other: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
+    """Of each key that differs the first events that do."""
+    for key in sorted(one.keys() | other.keys()):
+        pairs = zip_longest(one.get(key, ()), other.get(key, ()))
+        first = next(((at, *pair) for at, pair in enumerate(pairs) if pair[0] != pair[1]), None)
+        if first is not None:
+            at, mine, theirs = first
+            yield f"{key}: {len(one.get(key, ()))} and {len(other.get(key, ()))}, from the {at}th on:\n  {_words(mine)}\n  {_words(theirs)}"
+
+
+def _words(event: bytes | None) -> str:
+    return event.decode()[:1_200] if event else "nothing"
+
+
 async def main(feed: Path, symbols: Sequence[str], runs: int, count: int) -> int:
     """Print it all; the exit code."""
     told, broken = list[Told](), list[str]()
@@ -199,7 +214,7 @@ async def main(feed: Path, symbols: Sequence[str], runs: int, count: int) -> int
         count_of = sum(len(story) for story in other.canonical.values())
         print(f"canonical events: {count_of}, {'equal' if other.canonical == told[0].canonical else 'DIFFERENT'}; "
               f"the broker's messages: {len(other.broker)}, {'equal' if other.broker == told[0].broker else 'DIFFERENT'}")
-        broken += ["the runs tell different events"] if other.canonical != told[0].canonical else []
+        broken += [f"the runs tell different events: {where}" for where in apart(told[0].canonical, other.canonical)]
         broken += [f"the broker's messages differ: {len(told[0].broker ^ other.broker)} ids"] if other.broker != told[0].broker else []
     print("\n".join(["BROKEN:", *broken]) if broken else f"{runs} runs of {len(days)} days, every promise kept")
     return 1 if broken else 0

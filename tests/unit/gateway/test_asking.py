@@ -130,3 +130,9 @@ async def test_every_action_is_its_command(gateway: Gateway, action: str, type: 
 async def test_a_cancellation_names_its_order(gateway: Gateway) -> None:
     answer = await told(gateway, "cancel_order", rejects("NOTHING_TO_CANCEL", "order is filled"), order_id=ORDER)
     assert answer["code"] == "NOTHING_TO_CANCEL" and str(gateway.actor.commands[0].order_id) == ORDER      # type: ignore[attr-defined]
+
+
+async def test_what_was_done_is_said_although_a_part_was_refused(gateway: Gateway) -> None:
+    answer = await told(gateway, "change_risk_limits", tightens, rejects("ALREADY_SO", "it waits for its approval already: `catalyst approve K7QM2XPA`"),
+                        changes={"max_positions": "3", "daily_loss": 2500})
+    assert answer["status"] == "done" and "max_positions = 3" in answer["summary"] and "K7QM2XPA" in answer["summary"]

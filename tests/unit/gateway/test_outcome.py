@@ -66,8 +66,9 @@ def test_a_paced_simulation_runs_on_from_its_last_minute_for_two_minutes_at_most
 
 def test_behind_the_feeds_end_time_goes_on_with_the_account_whose_timers_still_fire() -> None:
     clock = a_clock(minute=datetime(2019, 2, 11, 15, 0, tzinfo=UTC), seen=NOON)
-    clock.told_at = datetime(2019, 2, 11, 15, 7, tzinfo=UTC)
-    assert market_time(simulated(speed=60), clock, NOON + timedelta(hours=1)) == clock.told_at
+    clock.told_at, clock.told_seen = datetime(2019, 2, 11, 15, 7, tzinfo=UTC), NOON + timedelta(minutes=59)
+    assert market_time(simulated(speed=1), clock, NOON + timedelta(minutes=60)) == datetime(2019, 2, 11, 15, 8, tzinfo=UTC)
+    assert market_time(simulated(speed=1), clock, NOON + timedelta(hours=9)) == datetime(2019, 2, 11, 15, 9, tzinfo=UTC)
 
 
 def test_in_lockstep_the_market_stands_still_between_minutes() -> None:

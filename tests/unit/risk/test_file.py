@@ -164,7 +164,15 @@ async def test_a_save_from_before_the_last_change_undoes_nothing_at_a_start(desk
     saved = datetime.fromtimestamp(desk.path.stat().st_mtime, UTC)
     desk.file.in_force = lambda: (put(RiskParameters(), [("daily_loss", "1800")]), saved + timedelta(days=8))
     await desk.look()
-    assert desk.asked == []
+    assert desk.asked == [] and desk.told[-1] is not None and "save it to ask for what it says" in desk.told[-1]
+    desk.save("daily_loss: 1400\n")
+    await desk.look()
+    assert [asked.changes for asked in desk.asked] == [(("daily_loss", "1400"),)] and desk.told[-1] is None
+    desk.save("daily_loss: 1500\n")
+    os.utime(desk.path, ns=(10**9, 10**9))      # older than the change, as a file that is moved here may be
+    await desk.look()
+    assert desk.asked[-1].changes == (("daily_loss", "1500"),)
+    desk.asked.clear()
     desk.restart()
     desk.file.in_force = lambda: (put(RiskParameters(), [("daily_loss", "1800")]), saved - timedelta(seconds=1))
     await desk.look()

@@ -23,6 +23,7 @@ from schemas.trading import AccountHalted, CommandRejected, OrderCancelling, Ord
 from streams.risk.waiting import TOLD_BY, Rules, evolve
 from streams.trading.account import Account
 from streams.trading.evolve import evolve as fold
+from streams.trading.variant import replace
 
 from .conftest import Story, answered, asks, holding, kinds, minute, only, request, shown, snapshot, submitted, wire, working
 
@@ -117,6 +118,19 @@ def test_every_stop_of_the_symbol_that_is_further_away_is_moved():
 def test_what_is_bought_on_top_never_lowers_the_stop_of_what_is_held():
     assert topped_up("95").state.holdings["AAPL"].stop == 98
     assert topped_up("99").state.holdings["AAPL"].stop == 99
+    assert topped_up("95").state.holdings["AAPL"].risked == 10 * 2 + 5 * 5      # each with its own stop
+
+
+def test_what_protects_the_position_is_the_highest_stop_that_lives():
+    story = topped_up("95")
+    move(story, "97")
+    (low,) = (order for order in story.state.of("AAPL", "stop") if order.state == "replacing")
+    text = wire("b-new", "c-new", "AAPL", "sell", "5", "new", type="stop", stop_price=Decimal(97), replaces=low.broker_order_id)
+    story.hear(answered(story, "accepted", text, "replace", order=low))
+    assert story.state.holdings["AAPL"].stop == 98
+    (high,) = (order for order in story.state.of("AAPL", "stop") if order.form.stop_price == 98)
+    story.frame(high, "filled", "10", "98")
+    assert (story.held(), story.state.holdings["AAPL"].stop) == (5, 97)
 
 
 def test_without_a_working_stop_there_is_nothing_to_move():
@@ -226,6 +240,12 @@ def test_a_resume_of_an_account_that_runs_is_refused_and_what_keeps_entries_clos
     story = Story()
     story.hear(asks(CycleControlRequested, story, "halt", action="stop", how="halt", reason="r"))
     assert "`catalyst cycle start`" in only(resume(story), CommandRejected).message
+
+
+def test_no_approval_is_asked_for_what_only_the_next_session_ends():
+    story = Story()
+    story.state = replace(story.state, flatten="end of day")
+    assert "next session" in only(resume(story), CommandRejected).message and "catalyst resume" not in story.state.entries_closed()
 
 
 def test_asking_again_keeps_the_approval_that_waits():

@@ -12,6 +12,7 @@ from schemas.trading import AccountReady, AccountReconciled, FillRecorded, Order
 from .conftest import FUNDS, Story, answered, asks, framed, holding, kinds, minute, only, shown, sleeping, snapshot, unready, wire, working
 
 AAPL = {"symbol": "AAPL", "qty": "10", "avg_entry_price": "100"}
+BY_HAND_HELD = {"symbol": "MSFT", "qty": "5", "avg_entry_price": "50"}
 BY_HAND = wire("b-hand", "by-hand", "MSFT", "buy", "5", "new", type="limit", limit_price=Decimal(50))
 
 
@@ -44,6 +45,14 @@ def test_the_cash_follows_with_the_shares_or_shares_bought_elsewhere_would_be_pr
     second = look(story.later(60), AAPL, number=2, cash="99000")
     assert only(second, AccountReconciled).differences == ()
     assert (story.state.equity, story.state.funds.cash) == (before, 99000)
+
+
+def test_while_another_difference_is_open_the_cash_moves_by_what_the_shares_are_worth():
+    story = holding()
+    before = story.state.equity
+    look(story.later(60), number=1, orders=(stop_of(story),))
+    look(story.later(60), BY_HAND_HELD, number=2, orders=(stop_of(story),))
+    assert (story.held(), story.state.differences.keys(), story.state.equity) == (0, {"MSFT"}, before)
 
 
 def test_two_looks_in_one_breath_are_one():
