@@ -61,8 +61,9 @@ FROM fills f
 JOIN orders o ON o.id = f.order_id
 JOIN securities s ON s.id = o.security_id;
 
--- What is held, at its last bar (else its last mark), and the protective orders that live at the broker or are on their way there. A leg sleeps until its
--- entry is filled whole, and ends with one that ends earlier: it protects nothing yet. Of several stops the one that sells worst speaks for the position.
+-- What is held, at its last bar (else its last mark), and the protective orders that live at the broker or are on their way there, stops placed by hand
+-- too. A leg sleeps until its entry is filled whole, and ends with one that ends earlier: it protects nothing yet. Of several stops the one that sells
+-- worst speaks for the position.
 CREATE OR REPLACE VIEW public.v_open_positions AS
 SELECT p.account, l.symbol, p.quantity, p.cost, p.cost / p.quantity AS average_price, p.realised_profit, p.opened_at, p.changed_at,
        v.price AS last_price, v.at AS last_price_at, p.quantity * v.price AS market_value, p.quantity * v.price - p.cost AS open_profit,
@@ -80,7 +81,7 @@ CROSS JOIN LATERAL (
                      ORDER BY o.stop_price * sign(p.quantity), o.id) AS living
     FROM orders o
     LEFT JOIN orders e ON e.id = o.parent_id AND e.part = 'entry' AND e.state <> 'filled'
-    WHERE o.account = p.account AND o.security_id = p.security_id AND o.part = 'stop'
+    WHERE o.account = p.account AND o.security_id = p.security_id AND (o.part = 'stop' OR (o.part = 'foreign' AND o.side = 'sell' AND o.stop_price IS NOT NULL))
       AND o.state NOT IN ('denied', 'filled', 'cancelled', 'expired', 'rejected', 'replaced', 'withdrawn')
       AND (e.id IS NULL OR e.state IN ('cancelled', 'expired', 'rejected', 'replaced', 'withdrawn') AND o.state <> 'held')
 ) stop

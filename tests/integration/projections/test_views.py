@@ -10,8 +10,10 @@ import pytest
 
 from projections.database import connected
 from projections.queries import Queries
+from schemas.envelope import event_id
 from schemas.reference import SectorAssigned
 from schemas.topics import BARS, COMMANDS, REFERENCE, TRADING
+from schemas.trading import Form, OrderAdopted
 from tests.integration.projections.conftest import project
 from tests.unit.projections.stories import Account, Tape, asked, at, bar, everything_else
 from tests.unit.schemas.scene import BEFORE, MINUTE
@@ -58,6 +60,21 @@ async def test_of_several_stops_the_one_that_sells_worst_speaks_and_none_of_an_e
     assert (held.quantity, held.stop_price, held.stop_quantity) == (24, Decimal("94.5"), 20)        # the third entry's legs sleep until it is filled whole
     assert [(stop.quantity, stop.price, stop.state) for stop in held.stops] == [(10, Decimal("94.5"), "held"), (10, 97, "held")]
     assert held.stops[0].order_id == held.stop_order_id
+
+
+async def test_a_stop_placed_by_hand_protects_too(database: str) -> None:
+    tape, steered = Tape(), Account("steered")
+    entry = asked("bare", account="steered")
+    by_hand = OrderAdopted.new(source="/account/steered", subject="steered", time=at(2), order_id=event_id("by hand"), broker_order_id="b-hand",
+                               client_order_id="by-hand", symbol="AAPL", side="sell", quantity=Decimal(10), broker_status="new", message="by hand",
+                               form=Form(type="stop", stop_price=Decimal(93)))
+    tape.say(COMMANDS.name, entry)
+    tape.say(TRADING.name, steered.lease(1), steered.limits(), steered.ready(), steered.approve(entry), steered.submit(entry), steered.accept(entry),
+             steered.fill(entry, 10, "100"), by_hand)
+    await project(database, [tape.records])
+    async with Queries(database) as queries:
+        (held,) = await queries.positions("steered")
+    assert (held.stop_price, held.stop_quantity) == (93, 10)
 
 
 async def test_the_views_tell_the_day(day: Queries, database: str) -> None:
