@@ -169,7 +169,7 @@ def _answered_once(ending: Ending) -> Iterator[str]:
             case CancelRequested():
                 answers += len(verdicts[asked.id, asked.order_id])
             case StopMoveRequested():
-                answers += sum(len(verdicts[asked.id, stop]) for stop in stops)
+                answers += max((len(verdicts[asked.id, stop]) for stop in stops), default=0)      # every stop of the symbol is moved, each once
             case EmergencyStopRequested():
                 answers += len(verdicts[asked.id, "stopped"])
             case ModeChangeRequested():
