@@ -27,7 +27,6 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from schemas import codec
 from schemas.analysis import Candidate, PatternDetected, ScanCompleted, SignalRaised
 from schemas.cycle import DayReported, SignalPassed
 from schemas.envelope import Event
@@ -38,7 +37,7 @@ from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, INDICATORS, NEWS, REFE
 from schemas.trading import FillRecorded, OrderApproved, OrderDenied
 from tests.e2e import moved
 from tests.e2e.five_days import of_days
-from tests.e2e.system import LEFT_OUT, System
+from tests.e2e.system import LEFT_OUT, System, business
 
 TOLD = (BARS, CLOCK, NEWS, REFERENCE, INDICATORS, SIGNALS, SCANS, COMMANDS, TRADING)     # compared in canonical bytes; the broker's messages as ids
 NEW_YORK = ZoneInfo("America/New_York")
@@ -134,7 +133,7 @@ def canonical(events: Sequence[tuple[str, Event]]) -> Mapping[str, Sequence[byte
     told: dict[str, list[bytes]] = defaultdict(list)
     for key, event in events:
         if event.type.rpartition(".v")[0] not in (*LEFT_OUT, "analysis.sealed"):
-            told[key].append(codec.canonical(event))
+            told[key].append(business(event))
     return told
 
 
