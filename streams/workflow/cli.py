@@ -167,12 +167,7 @@ def describe(account: Account) -> list[str]:
     for phase, at in day.plan.phases:
         became = "missed" if phase in day.missed else "entered" if phase in day.ran else "to come"
         lines.append(f"  {at.astimezone(NEW_YORK):%H:%M}  {phase:12} {became}")
-    return [*lines, entries(account)]
-
-
-def entries(account: Account) -> str:
-    """Whether new entries pass, and if not why, at the market time of the account's newest event."""
-    return f"entries: {account.entries_closed() or 'pass'} (as of {account.at().astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} New York)"
+    return [*lines, f"entries: {account.entries_closed() or 'pass'} (as of {account.at().astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S})"]
 
 
 def outcome(answer: Event | None, command: Event, key: str, patience: float) -> tuple[int, str]:
@@ -195,14 +190,28 @@ def _ask(kind: type[Event], given: dict[str, Any], **data: Any) -> None:
     key = given["key"] or f"cli-{now:%Y%m%dT%H%M%S%fZ}"
     command = kind.new(source="/catalyst/cli", subject=_named(here, given["account"]), time=now, **data,
                        idempotency_key=key, actor=getpass.getuser(), reason=given["reason"]).stamped(recordedtime=now)
+
+    async def asked(log: EventLog) -> tuple[Event | None, str]:
+        answer = await ask(log, command, patience=given["wait"], repeated=bool(given["key"]))
+        return answer, await _gate(log, command)
+
     try:
-        answer = _with_log(lambda log: ask(log, command, patience=given["wait"], repeated=bool(given["key"])))
+        answer, gate = _with_log(asked)
     except NotAsked as lost:
         _end(NO_ANSWER, f"the command may not be on the log: {lost}. Send it again with --key {key}: it counts once.")
     code, words = outcome(answer, command, key, given["wait"])
-    if code == 0 and isinstance(command, CycleControlRequested | ModeChangeRequested | EmergencyStopRequested):
-        words += f"\n{entries(_with_log(lambda log: standing(log, command.subject)))}"     # one gate that opens may leave another one closed
-    _end(code, words)
+    _end(code, f"{words}\n{gate}" if gate and code == 0 else words)
+
+
+async def _gate(log: EventLog, command: Event) -> str:
+    """Whether entries pass now: one gate that opens may leave another one closed. "" where the command opens none, or the account cannot be read."""
+    if not isinstance(command, CycleControlRequested | ModeChangeRequested | EmergencyStopRequested):
+        return ""
+    try:
+        account = await standing(log, command.subject)
+    except (LogUnavailable, LogCut, StoryBroken):
+        return ""           # what was asked for is so all the same
+    return f"entries: {account.entries_closed() or 'pass'}" if account.now else ""
 
 
 def _named(here: Settings, account: str | None) -> str:

@@ -14,7 +14,8 @@ import pytest
 from schemas import codec
 from schemas.analysis import AnalysisSealed, ScanCompleted
 from schemas.envelope import Event
-from schemas.topics import SCANS
+from schemas.topics import BARS, CLOCK, COMMANDS, SCANS
+from streams.log import LogUnavailable
 from streams.log.kafka import KafkaLog
 from streams.log.topics import apply
 from tests.unit.analysis.conftest import Market
@@ -69,6 +70,13 @@ class Stack:
         await self.log.stop()
         self.log = self.market.log = KafkaLog(self.kafka, namespace=self.namespace, client_id="test")
         await self.log.start()
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await self.log.ends([BARS.name, CLOCK.name, COMMANDS.name])
+                    return
+                except LogUnavailable:          # it answers before each of its partitions has a leader
+                    await asyncio.sleep(0.1)
 
     async def role(self) -> Process:
         with socket.socket() as probe:

@@ -15,7 +15,8 @@ from schemas.cycle import CyclePaused
 from schemas.envelope import Event
 from schemas.risk import ApprovalRequested
 from schemas.topics import COMMANDS, TRADING
-from streams.log import Message
+from schemas.trading import LeaseTaken
+from streams.log.chain import Chain
 from streams.log.kafka import KafkaLog
 from streams.log.topics import apply
 from streams.workflow.cli import cancel, cycle, lift, mode, move_stop
@@ -49,8 +50,10 @@ def answer(environment: dict[str, str], kind: type[Event], command: Event, **dat
 
     async def write() -> None:
         log = KafkaLog(environment["CATALYST_KAFKA"], environment["CATALYST_NAMESPACE"], topics=TOPICS)
-        event = kind.caused_by(command, source="/account/paper", subject="paper", time=NOW, **data)
-        await log.append(TRADING.name, [Message("paper", codec.encode(event), codec.headers(event))])
+        about: dict[str, Any] = {"source": "/account/paper", "subject": "paper", "time": NOW}
+        story = (LeaseTaken.new(**about, holder="test", previous=0, epoch=1), kind.caused_by(command, **about, **data))
+        messages, _ = Chain().stamp_all(story, recordedtime=NOW, runid="test")
+        await log.append(TRADING.name, messages)
         await log.stop()
 
     asyncio.run(write())
