@@ -37,7 +37,6 @@ class Launch:
     user: str | None = None                         # run as this user (we are root)
     stop_signal: int = signal.SIGTERM
     death_signal: int = signal.SIGKILL              # what the kernel sends when we die
-    nice: int = 0                                   # steps of priority below ours
     patience: float = 8.0                           # seconds from the stop signal to SIGKILL
     explain: Mapping[str, str] = field(default_factory=dict)    # text in the log's tail -> what it means for the user
     keeps: Path | None = None                       # the directory of what it must not lose; its log is watched for complaints about that disk
@@ -116,9 +115,6 @@ def spawn(launch: Launch) -> Process:
                 user=user, group=group, extra_groups=[] if account else None)
     except (FileNotFoundError, PermissionError) as error:
         raise CannotStart(f"{launch.name}: {error.filename or launch.argv[0]} cannot be run: {error.strerror}") from None
-    if launch.nice:
-        with suppress(OSError):         # ended already, or not ours to change
-            os.setpriority(os.PRIO_PROCESS, popen.pid, min(os.getpriority(os.PRIO_PROCESS, popen.pid) + launch.nice, 19))
     return Process(launch, popen)
 
 

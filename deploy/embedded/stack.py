@@ -35,8 +35,6 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "projector": ("topics", "migrate"),
     "gateway": ("topics", "migrate"),
 }
-# role -> steps of priority it stands behind the others: on a small machine no order waits for a scan, a table or somebody's question
-BEHIND: Mapping[str, int] = {"analysis": 10, "projector": 5, "gateway": 5}
 BESIDE = "exchange-sim"         # the simulated account's own paper exchange, where the plan has one
 LISTENERS = ("exchange", "gateway", *(f"{role} health" for role in ROLES), "driver health")
 
@@ -207,7 +205,7 @@ class Stack:
         return {**os.environ, **addresses, "CATALYST_HOME": str(self.home), "PYTHONUNBUFFERED": "1", **more}
 
     def _python(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None, keeps: Path | None = None) -> Launch:
-        return Launch(name=name, argv=(sys.executable, "-m", *arguments), log=self.home / "logs" / f"{name}.log", keeps=keeps, nice=BEHIND.get(name, 0),
+        return Launch(name=name, argv=(sys.executable, "-m", *arguments), log=self.home / "logs" / f"{name}.log", keeps=keeps,
                       env=environment if environment is not None else self._environment(), cwd=self.home, patience=6.0)
 
     def _command(self, name: str, *words: str) -> Launch:
