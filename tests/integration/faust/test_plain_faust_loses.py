@@ -50,9 +50,10 @@ async def test_a_batch_that_raised_is_lost_whole(ended):
     assert await ended.committed("plain-ended", "in.takes") == 5
 
 
-async def test_an_event_in_flight_when_sigterm_comes_is_lost(ended):
+async def test_an_event_in_flight_when_sigterm_comes_is_cut_off_and_mostly_lost(ended):
+    """Its cancellation acknowledges it; whether the last commit comes behind that (4, it is lost) or before (3) is a race within Faust."""
     assert (await ended.all("done.ends"))[-1] == b"began 3"
-    assert await ended.committed("plain-ended", "in.ends") == 4
+    assert await ended.committed("plain-ended", "in.ends") in (3, 4)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
