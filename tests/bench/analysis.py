@@ -6,10 +6,8 @@ minute cost, and all indicators beside TA-Lib's stream functions on the same bar
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import os
-import platform
 import re
 import socket
 import sys
@@ -18,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +33,7 @@ from streams.log import Appended, EventLog, Message, Offsets, TopicPartition
 from streams.log.chain import Chain
 from tests.bench.analysis_compute import SIZES_MEASURED, compute, decoding
 from tests.bench.analysis_patterns import patterns_of_a_minute
-from tests.bench.foundation import Figure, percentile
+from tests.bench.foundation import Figure, percentile, publish
 from tests.bench.full_analysis import DAYS, FEED, OPENS, TALKED_OF, FullMarket, encoded
 from tests.e2e.system import System
 
@@ -292,15 +290,7 @@ def main() -> None:
     if chosen.what in ("all", "minutes"):
         with tempfile.TemporaryDirectory(prefix="catalyst-bench-") as folder:
             figures = [*asyncio.run(whole_way(Path(folder), chosen.symbols, chosen.days)), *figures]
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.platform(), "python": platform.python_version(),
-               "load_average": os.getloadavg()}
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"machine": machine, "figures": [asdict(figure) for figure in figures]}, indent=1) + "\n")
-    for figure in figures:
-        aim = AIMS.get(figure.name)
-        verdict = "" if aim is None else "met " if aim(figure.value) else "MISSED "
-        print(f"{figure.name:32} {figure.value:10,.2f} {figure.unit:4} {verdict}{figure.reference}")
-    print(f"\nwritten to {OUT}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    publish(figures, OUT, AIMS)
 
 
 if __name__ == "__main__":

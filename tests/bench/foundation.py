@@ -11,7 +11,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,6 +53,19 @@ class Figure:
     value: float
     unit: str
     reference: str
+
+
+def publish(figures: Sequence[Figure], out: Path, met: Mapping[str, Callable[[float], bool]] | None = None) -> None:
+    """Write them where later runs look, with the machine they were measured on, and print each with its reference and whether its aim was met."""
+    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.platform(), "python": platform.python_version(),
+               "load_average": os.getloadavg()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"machine": machine, "figures": [asdict(figure) for figure in figures]}, indent=1) + "\n")
+    for figure in figures:
+        aim = (met or {}).get(figure.name)
+        verdict = "" if aim is None else "met " if aim(figure.value) else "MISSED "
+        print(f"{figure.name:36} {figure.value:12,.2f} {figure.unit:9} {verdict}{figure.reference}")
+    print(f"\nwritten to {out}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 async def measure() -> list[Figure]:
@@ -270,12 +283,7 @@ def percentile(values: Sequence[float], level: int) -> float:
 
 def main() -> None:
     figures = asyncio.run(measure())
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.platform(), "python": platform.python_version()}
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"machine": machine, "figures": [asdict(figure) for figure in figures]}, indent=1) + "\n")
-    for figure in figures:
-        print(f"{figure.name:26} {figure.value:12,.1f} {figure.unit:9} {figure.reference}")
-    print(f"\nwritten to {OUT}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    publish(figures, OUT)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ machines differ and are shared. Each figure stands beside its aim or its referen
 
 import asyncio
 import json
-import os
-import platform
+import operator
 import random
 import re
 import sys
@@ -15,9 +14,10 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -38,7 +38,7 @@ from streams.log import Appended, Message, Record, TopicPartition
 from streams.log.kafka import KafkaLog
 from streams.risk.file import path_of
 from streams.risk.parameters import render
-from tests.bench.foundation import Figure, percentile
+from tests.bench.foundation import Figure, percentile, publish
 from tests.bench.recovery import recoveries
 from tests.e2e.system import System
 
@@ -289,15 +289,7 @@ class Desk:
 def main() -> None:
     load = sys.argv[1] if len(sys.argv) > 1 else "all"
     figures = asyncio.run(measure(load))
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.platform(), "python": platform.python_version(),
-               "load_average": os.getloadavg()}
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"machine": machine, "figures": [asdict(figure) for figure in figures]}, indent=1) + "\n")
-    for figure in figures:
-        aim = AIMS.get(figure.name)
-        verdict = "" if aim is None else "met " if figure.value <= aim else "MISSED "
-        print(f"{figure.name:36} {figure.value:10,.1f} {figure.unit:4} {verdict}{figure.reference}")
-    print(f"\nwritten to {OUT}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    publish(figures, OUT, {name: partial(operator.ge, aim) for name, aim in AIMS.items()})
 
 
 if __name__ == "__main__":

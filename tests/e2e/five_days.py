@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from schemas.envelope import Event
 from schemas.risk import EmergencyStopped, RiskAlerted
 from schemas.topics import BROKER, COMMANDS, TRADING
 from schemas.trading import OrderApproved
+from tests.e2e.compared import differences
 from tests.e2e.system import System
 
 DATA = os.environ.get("CATALYST_TEST_DATA", "")
@@ -107,17 +107,9 @@ async def told_by(home: Path, feed: Path, orders: Path) -> Told:
         return Told([event for _, event in await system.events(TRADING.name)],
                     {f"{topic.name} {key}": events for topic in (TRADING, COMMANDS) for key, events in (await system.canonical(topic.name)).items()},
                     frozenset(event.id for _, event in await system.events(BROKER.name)),
-                    _said(system, "verify"), _said(system, "audit", "replay"), seconds)
+                    system.found("verify"), system.found("audit", "replay"), seconds)
     finally:
         system.destroy()
-
-
-def _said(system: System, *command: str) -> str:
-    """What a command found, or that it failed."""
-    try:
-        return system.run(*command).strip().splitlines()[-1 if command == ("verify",) else 0]
-    except AssertionError as failed:
-        return f"FAILED: {str(failed)[:2_000]}"
 
 
 def findings(run: Told, days: Sequence[date]) -> list[str]:
@@ -177,20 +169,6 @@ def _plain(value: Any) -> object:
     return float(value) if isinstance(value, Decimal) else value.isoformat()
 
 
-def apart(one: Mapping[str, Sequence[bytes]], other: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
-    """Of each key that differs the first events that do."""
-    for key in sorted(one.keys() | other.keys()):
-        pairs = zip_longest(one.get(key, ()), other.get(key, ()))
-        first = next(((at, *pair) for at, pair in enumerate(pairs) if pair[0] != pair[1]), None)
-        if first is not None:
-            at, mine, theirs = first
-            yield f"{key}: {len(one.get(key, ()))} and {len(other.get(key, ()))}, from the {at}th on:\n  {_words(mine)}\n  {_words(theirs)}"
-
-
-def _words(event: bytes | None) -> str:
-    return event.decode()[:1_200] if event else "nothing"
-
-
 async def main(feed: Path, symbols: Sequence[str], runs: int, count: int) -> int:
     """Print it all; the exit code."""
     told, broken = list[Told](), list[str]()
@@ -214,7 +192,7 @@ async def main(feed: Path, symbols: Sequence[str], runs: int, count: int) -> int
         count_of = sum(len(story) for story in other.canonical.values())
         print(f"canonical events: {count_of}, {'equal' if other.canonical == told[0].canonical else 'DIFFERENT'}; "
               f"the broker's messages: {len(other.broker)}, {'equal' if other.broker == told[0].broker else 'DIFFERENT'}")
-        broken += [f"the runs tell different events: {where}" for where in apart(told[0].canonical, other.canonical)]
+        broken += [f"the runs tell different events: {where}" for where in differences(told[0].canonical, other.canonical)]
         broken += [f"the broker's messages differ: {len(told[0].broker ^ other.broker)} ids"] if other.broker != told[0].broker else []
     print("\n".join(["BROKEN:", *broken]) if broken else f"{runs} runs of {len(days)} days, every promise kept")
     return 1 if broken else 0

@@ -36,10 +36,12 @@ from schemas.reference import DailyPublished, DaysPublished
 from schemas.topics import BARS, BROKER, CLOCK, COMMANDS, INDICATORS, NEWS, REFERENCE, SCANS, SIGNALS, TRADING, Topic
 from schemas.trading import FillRecorded, OrderApproved, OrderDenied
 from tests.e2e import moved
+from tests.e2e.compared import LEFT_OUT, canonical, differences
 from tests.e2e.five_days import of_days
-from tests.e2e.system import LEFT_OUT, System, business
+from tests.e2e.system import System
 
 TOLD = (BARS, CLOCK, NEWS, REFERENCE, INDICATORS, SIGNALS, SCANS, COMMANDS, TRADING)     # compared in canonical bytes; the broker's messages as ids
+STATE_LEFT_OUT = (*LEFT_OUT, "analysis.sealed")      # a checkpoint is state, and says where it stands in the log
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = timedelta(hours=12)
 DATA = os.environ.get("CATALYST_TEST_DATA", "")
@@ -56,7 +58,7 @@ class Told:
     """What one run left behind."""
 
     events: Mapping[str, Sequence[Event]]                       # topic -> everything on it, partition by partition
-    canonical: Mapping[str, Mapping[str, Sequence[bytes]]]      # topic -> key -> business events
+    canonical: Mapping[str, Sequence[bytes]]                    # of each topic and key, business events
     broker: frozenset[object]                                   # ids of the broker's messages
     killed: int                                                 # times the analysis was
     verify: str
@@ -104,8 +106,9 @@ async def told_by(home: Path, arguments: Sequence[str], thresholds: Mapping[str,
         seconds = time.perf_counter() - began
         events = {topic.name: await system.events(topic.name) for topic in (*TOLD, BROKER)}
         return Told({topic: [event for _, event in some] for topic, some in events.items()},
-                    {topic.name: canonical(events[topic.name]) for topic in TOLD}, frozenset(event.id for _, event in events[BROKER.name]),
-                    killed, _said(system, "verify"), _said(system, "audit", "replay"), seconds)
+                    {f"{topic} {key}": told for topic in (one.name for one in TOLD)
+                     for key, told in canonical(events[topic], STATE_LEFT_OUT).items()}, frozenset(event.id for _, event in events[BROKER.name]),
+                    killed, system.found("verify"), system.found("audit", "replay"), seconds)
     finally:
         system.destroy()
 
@@ -126,23 +129,6 @@ def reached(status: Mapping[str, Any]) -> datetime | None:
 
 def _failed(status: Mapping[str, Any]) -> str:
     return "; ".join(f"{name} {role['state']}: {role['reason']}" for name, role in status["roles"].items() if role["state"] in ("gave up", "halted"))
-
-
-def canonical(events: Sequence[tuple[str, Event]]) -> Mapping[str, Sequence[bytes]]:
-    """The business events of each key, in order, as two runs are compared. A checkpoint is state, and says where it stands in the log: it is left out."""
-    told: dict[str, list[bytes]] = defaultdict(list)
-    for key, event in events:
-        if event.type.rpartition(".v")[0] not in (*LEFT_OUT, "analysis.sealed"):
-            told[key].append(business(event))
-    return told
-
-
-def _said(system: System, *command: str) -> str:
-    """What a command found, or that it failed."""
-    try:
-        return system.run(*command).strip().splitlines()[-1 if command == ("verify",) else 0]
-    except AssertionError as failed:
-        return f"FAILED: {str(failed)[:2_000]}"
 
 
 # -- promises ----------------------------------------------------------------------------------------------------------------------------------------------
@@ -178,19 +164,10 @@ def leaps(run: Told) -> list[tuple[str, date, Decimal]]:
             if day.prior_close and abs(day.close / day.prior_close - 1) > LEAP]
 
 
-def differences(one: Told, other: Told) -> list[str]:
-    """Where two runs tell different events: topic, key, and the first that differs."""
-    found = []
-    for topic in one.canonical:
-        for key in sorted(set(one.canonical[topic]) | set(other.canonical[topic])):
-            first, second = one.canonical[topic].get(key, ()), other.canonical[topic].get(key, ())
-            if list(first) != list(second):
-                place = next((at for at, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), min(len(first), len(second)))
-                shown = [str(side[place])[:1_500] if place < len(side) else "nothing" for side in (first, second)]
-                found.append(f"{topic} {key}: {len(first)} and {len(second)} events, number {place + 1} differs:\n    {shown[0]}\n    {shown[1]}")
-    if one.broker != other.broker:
-        found.append(f"the broker's messages differ: {len(one.broker ^ other.broker)} ids")
-    return found
+def parted(one: Told, other: Told) -> list[str]:
+    """Where two runs tell different events, and whether the broker said something else."""
+    broker = [f"the broker's messages differ: {len(one.broker ^ other.broker)} ids"] if one.broker != other.broker else []
+    return [*differences(one.canonical, other.canonical), *broker]
 
 
 def published(run: Told) -> moved.Closes:
@@ -291,7 +268,7 @@ async def main(feed: Path, data: Path, count: int, first: date | None, runs: int
             broken += [f"run {number}: {what}" for what in (*tell_days(run, Path(folder) / "daily" / "days.csv", feed), *findings(run, days))]
             sys.stdout.flush()
     for number, other in enumerate(told[1:], 2):
-        different = differences(told[0], other)
+        different = parted(told[0], other)
         print(f"run {number} against run 1: {sum(len(some) for keys in other.canonical.values() for some in keys.values()):,} canonical events, "
               f"{len(other.broker)} messages of the broker: {'DIFFERENT' if different else 'equal'}")
         broken += [f"run {number}: {what}" for what in different[:10]]

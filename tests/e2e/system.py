@@ -22,20 +22,10 @@ from fastmcp.client.transports import StreamableHttpTransport
 from deploy.embedded.control import ask, stream
 from deploy.embedded.postgres import EmbeddedPostgres
 from schemas import codec
-from schemas.cycle import AccountSealed
 from schemas.envelope import Event
 from streams.log import LogUnavailable, TopicPartition
 from streams.log.kafka import KafkaLog
-
-LEFT_OUT = ("inputs.admitted", "lease.taken", "timer.set", "timer.fired")    # how a run went, not what it decided
-
-
-def business(event: Event) -> bytes:
-    """An event as two runs are compared: of a seal the account without the count of its admissions, which is how a run went and not what it decided."""
-    if not isinstance(event, AccountSealed):
-        return codec.canonical(event)
-    state = {name: value for name, value in json.loads(event.state).items() if name not in ("admissions", "positions", "epoch")}
-    return codec.canonical(event.model_copy(update={"state": json.dumps(state), "digest": ""}))
+from tests.e2e.compared import canonical
 
 
 @dataclass
@@ -118,13 +108,9 @@ class System:
                 found += [(record.key, codec.decode(record.value)) for record in batch]
         return found
 
-    async def canonical(self, topic: str) -> dict[str, list[bytes]]:
+    async def canonical(self, topic: str) -> Mapping[str, Sequence[bytes]]:
         """The business events of each key, in order, as two runs are compared."""
-        told: dict[str, list[bytes]] = {}
-        for key, event in await self.events(topic):
-            if event.type.rpartition(".v")[0] not in LEFT_OUT:
-                told.setdefault(key, []).append(business(event))
-        return told
+        return canonical(await self.events(topic))
 
     async def until_logged(self, topic: str, key: str, kind: str, count: int = 1) -> list[Event]:
         """All events of the key on the topic as soon as `count` of the kind are there."""
@@ -138,6 +124,13 @@ class System:
         except TimeoutError:
             raise AssertionError(f"waited for {count} x {kind} of {key}; {Counter(event.type for event in seen)}\n{self.logs()}") from None
         raise AssertionError("a tail never ends")
+
+    def found(self, *command: str) -> str:
+        """What a command found, in its own words, or that it failed."""
+        try:
+            return self.run(*command).strip().splitlines()[-1 if command == ("verify",) else 0]
+        except AssertionError as failed:
+            return f"FAILED: {str(failed)[:2_000]}"
 
     # -- people ------------------------------------------------------------------------------------------------------------------------------------
 

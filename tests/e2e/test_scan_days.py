@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import moved
-from tests.e2e.scan_days import differences, findings, told_by
+from tests.e2e.scan_days import findings, parted, told_by
 
 DAY = date(2022, 3, 23)         # both break out of their opening range with more volume than usual
 SYMBOLS = ("AMC", "TSLA", "AAPL")
@@ -45,4 +45,4 @@ async def test_a_real_morning_is_scanned_and_traded_and_an_analysis_that_is_kill
     assert findings(unbroken, []) == []
     killed = await told_by(tmp_path / "two", arguments, {}, killed_at=[datetime(2022, 3, 23, 13, 55, tzinfo=UTC)])
     assert findings(killed, []) == []
-    assert differences(unbroken, killed) == []
+    assert parted(unbroken, killed) == []

@@ -158,6 +158,17 @@ def market() -> Market:
     return Market()
 
 
+async def unbroken(tmp_path: Path, model: Model, minutes: int) -> Market:
+    """A market whose analysis read so many minutes in one go from the first bar: what every other way to read them is held against."""
+    market = Market()
+    await market.before_the_open()
+    reader = Reader(market, tmp_path / "unbroken", model)
+    await reader.begin()
+    await market.trade(minutes)
+    await reader.read()
+    return market
+
+
 def business(events: Sequence[Event]) -> list[bytes]:
     return [codec.canonical(event) for event in events]
 

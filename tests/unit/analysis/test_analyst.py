@@ -11,7 +11,7 @@ from schemas.market import BarClosed, SealedPartition
 from schemas.news import CatalystDetected, NewsScored
 from schemas.topics import BARS, COMMANDS, INDICATORS, NEWS, SCANS, SIGNALS
 from streams.role import ERRORS
-from tests.unit.analysis.conftest import OPENS, OURS, Market, Reader, business
+from tests.unit.analysis.conftest import OPENS, OURS, Market, Reader, business, unbroken
 
 
 @pytest.fixture
@@ -118,13 +118,7 @@ async def test_a_start_from_a_checkpoint_goes_on_as_if_nothing_had_happened(mark
     assert (found.sealed[0].minute, found.done) == (OPENS + timedelta(minutes=15), OPENS + timedelta(minutes=17))
     await market.trade(13)
     await second.read()
-    whole = Market()
-    await whole.before_the_open()
-    unbroken = Reader(whole, tmp_path / "other", model)
-    await unbroken.begin()
-    await whole.trade(30)
-    await unbroken.read()
-    assert business(await market.told(*OURS)) == business(await whole.told(*OURS))
+    assert business(await market.told(*OURS)) == business(await (await unbroken(tmp_path, model, 30)).told(*OURS))
     assert len([event for event in await market.told(SIGNALS.name) if isinstance(event, SignalRaised)]) == 1
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from schemas import codec
 from schemas.analysis import ScanCompleted
 from schemas.topics import SCANS
-from tests.unit.analysis.conftest import OPENS, OURS, Market, Reader, business
+from tests.unit.analysis.conftest import OPENS, OURS, Reader, business, unbroken
 from tests.unit.analysis.test_analyst import reader
 
 __all__ = ["reader"]
@@ -35,10 +35,4 @@ async def test_no_scan_waits_for_a_checkpoint_to_be_written_which_is_still_of_it
     assert found.sealed[0].minute == OPENS + timedelta(minutes=5)
     await market.trade(2)
     await second.read()
-    other = Market()
-    await other.before_the_open()
-    unbroken = Reader(other, tmp_path / "other", model)
-    await unbroken.begin()
-    await other.trade(10)
-    await unbroken.read()
-    assert business(await market.told(*OURS)) == business(await other.told(*OURS))
+    assert business(await market.told(*OURS)) == business(await (await unbroken(tmp_path, model, 10)).told(*OURS))
