@@ -71,7 +71,7 @@ class ParametersFile:
     in_force: Callable[[], tuple[RiskParameters, datetime | None] | None] | None = None
     _last: Seen | None = field(default=None, init=False)
     _done: Seen | None = field(default=None, init=False)
-    _wrong: bool = field(default=False, init=False)
+    _complained: bool = field(default=False, init=False)
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -92,11 +92,11 @@ class ParametersFile:
         except BadParameters as mistake:
             words = "; ".join(f"{self.path} {line}" for line in str(mistake).splitlines())
             self.complain(f"{words}{'' if words.endswith('?') else '.'} Nothing was changed; correct the file and save it again.")
-            self._wrong = True
+            self._complained = True
         else:
-            if self._wrong:
+            if self._complained:
                 self.complain(None)
-                self._wrong = False
+                self._complained = False
             if not await self._asked(asked, seen.edited):
                 return              # not done: the next look sees the same file and tries again
             self.origin = "file"
@@ -114,7 +114,7 @@ class ParametersFile:
             if self._done is None and since is not None and edited < since.timestamp() * 1e9:
                 self.complain(f"{self.path} was saved before the limits were last changed, and says other ones than are in force (`catalyst limits show`). "
                               "It is not asked for again; save it to ask for what it says.")
-                self._wrong = True
+                self._complained = True
                 return True
         try:
             await self.publish(command)

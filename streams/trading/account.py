@@ -135,7 +135,7 @@ class Account:
     admissions: int = 0
     positions: Mapping[str, int] = field(default_factory=dict)      # "topic/partition" -> next input to admit
     version: int = 0                    # of the parameters
-    changed: datetime | None = None     # when somebody last changed them
+    limits_changed: datetime | None = None      # when somebody last changed them; None: as the account began
     parameters: RiskParameters = field(default_factory=RiskParameters)
     pace: Decimal = Decimal(1)          # market seconds in a wall second, 1 live: a request ages by the wall
     simulated_account: str | None = None        # takes what is simulated; None: there is none

@@ -242,7 +242,7 @@ class Actor:
                 self.clock.seal(arrival.given.minute)
             if isinstance(arrival.given, Event):
                 counted(EVENTS_IN, self.role.name, arrival.place.topic, arrival.given.type).inc()
-        now = max(self.clock.now(), self.state.now or self.clock.now())
+        now = max(filter(None, (self.clock.now(), self.state.now)))
         head = InputsAdmitted.new(source=f"/account/{self.state.name}", subject=self.state.name, time=now, number=self.state.admissions + 1,
                                   inputs=tuple(arrival.place for arrival in arrivals), facts_read=self.latest.complete)
         await self._decide_all(head, [(arrival.place, arrival.given) for arrival in arrivals])

@@ -137,8 +137,8 @@ def _limits(state: Account, event: LimitsSet) -> Account:
     """An account that turns to real money begins advisory, whatever it was allowed to do with play money."""
     if event.environment == "live" and state.environment != "live":
         state = replace(state, cycle=replace(state.cycle, mode="advisory"))
-    return replace(state, version=event.version, parameters=event.parameters, pace=event.pace, changed=event.time if event.causationid else state.changed,
-                   simulated_account=event.simulated_account, environment=event.environment)
+    return replace(state, version=event.version, parameters=event.parameters, pace=event.pace, simulated_account=event.simulated_account,
+                   environment=event.environment, limits_changed=event.time if event.causationid else state.limits_changed)
 
 
 def _asked_approval(state: Account, event: ApprovalRequested) -> Account:

@@ -96,7 +96,7 @@ def surroundings(role: Role, log: EventLog, broker: Broker, present: Present, si
 
     async def parameters(state: Callable[[], Account]) -> None:
         await ParametersFile(ensure(home), account, changed, lambda words: _mistaken(role, words), wall,
-                             in_force=lambda: (state().parameters, state().changed) if state().version else None).run()
+                             in_force=lambda: (state().parameters, state().limits_changed) if state().version else None).run()
 
     return Surroundings(
         log, lock=lambda: AdvisoryLock(url, f"{TRADING.name}/{account}"),

@@ -193,14 +193,14 @@ def _ask(kind: type[Event], given: dict[str, Any], **data: Any) -> None:
 
     async def asked(log: EventLog) -> tuple[Event | None, str]:
         answer = await ask(log, command, patience=given["wait"], repeated=bool(given["key"]))
-        return answer, await _gate(log, command)
+        return answer, await _gate(log, command) if answer is not None else ""
 
     try:
         answer, gate = _with_log(asked)
     except NotAsked as lost:
         _end(NO_ANSWER, f"the command may not be on the log: {lost}. Send it again with --key {key}: it counts once.")
     code, words = outcome(answer, command, key, given["wait"])
-    _end(code, f"{words}\n{gate}" if gate and code == 0 else words)
+    _end(code, "\n".join([words, *([gate] if gate and code == 0 else [])]))
 
 
 async def _gate(log: EventLog, command: Event) -> str:
