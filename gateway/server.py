@@ -51,7 +51,7 @@ def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> object:
     """Digits as everybody reads them: Decimal would take those of any script, and underscores between them. What is no number has its own words."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):        # NaN and infinity reach us as null from most clients
         raise PydanticCustomError(NO_NUMBER, "should be a finite number; NaN, infinity and null are none")

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -116,9 +117,13 @@ async def told_by(home: Path, arguments: Sequence[str], thresholds: Mapping[str,
 async def _kill(system: System, at: Sequence[datetime]) -> int:
     """Kill the analysis as soon as the market has reached each of these minutes; how often it was."""
     for minute in at:
-        await system.until(lambda status, minute=minute: (reached(status) or minute) > minute, f"the market has reached {minute}", seconds=3_600)  # type: ignore[misc]
+        await system.until(partial(_behind, minute), f"the market has reached {minute}", seconds=3_600)
         os.kill(await system.pid("analysis"), signal.SIGKILL)
     return len(at)
+
+
+def _behind(minute: datetime, status: Mapping[str, Any]) -> bool:
+    return (reached(status) or minute) > minute
 
 
 def reached(status: Mapping[str, Any]) -> datetime | None:
@@ -242,7 +247,8 @@ def _kept(scans: Sequence[ScanCompleted]) -> Mapping[str, list[int]]:
 
 
 def _reasons(one: Candidate, patterns: Mapping[UUID, PatternDetected], catalysts: Mapping[UUID, CatalystDetected]) -> str:
-    pattern, catalyst = patterns.get(one.pattern_id or one.symbol), catalysts.get(one.catalyst_id or one.symbol)    # type: ignore[arg-type]
+    pattern = patterns.get(one.pattern_id) if one.pattern_id else None
+    catalyst = catalysts.get(one.catalyst_id) if one.catalyst_id else None
     figures = {figure.name: figure.value for stage in one.figures.values() for figure in stage}
     said = [f"{one.symbol} score {one.score:.2f}"]
     said += [f"{pattern.pattern} {pattern.timeframe} confidence {pattern.confidence:.2f}"] if pattern else []

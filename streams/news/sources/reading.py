@@ -24,7 +24,7 @@ def keep_articles(feed: str, rows: Iterable[Any], read: Callable[[Mapping[str, A
     return found
 
 
-def kept(row: Any, read: Callable[[Mapping[str, Any]], RawArticle]) -> RawArticle:
+def kept(row: object, read: Callable[[Mapping[str, Any]], RawArticle]) -> RawArticle:
     """The article of an entry. Raises NoArticle."""
     if not isinstance(row, Mapping):
         raise NoArticle(f"not an object but {type(row).__name__}")

@@ -57,7 +57,7 @@ async def asked_by_hand(market: Market, reader: Reader) -> ScanCompleted:
     asking = asyncio.create_task(cli._asked(market.log, FEED, 60, 30.0))
     while not asking.done():
         await reader.read()
-        await asyncio.sleep(0.01)
+        await asyncio.wait({asking}, timeout=0.01)
     return await asking
 
 

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -16,6 +17,7 @@ from schemas.trading import CommandRejected, OrderCancelling, OrderReplacing
 from streams.log.memory import Fate
 from tests.unit.gateway.conftest import Gateway, text
 
+ORDERS = count(1)
 ORDER = "6f1c3b1e-6d0a-5d3e-9a53-0f7c1e5b2a41"
 
 
@@ -37,7 +39,7 @@ def stops(asked: Event) -> Event:
 
 
 def cancels(asked: Event) -> Event:
-    return OrderCancelling.caused_by(asked, order_id=uuid4(), number=1, broker_order_id="b", client_order_id="c", reason="x")
+    return OrderCancelling.caused_by(asked, order_id=UUID(int=next(ORDERS)), number=1, broker_order_id="b", client_order_id="c", reason="x")
 
 
 def waits(asked: Event) -> Event:

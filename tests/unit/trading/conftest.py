@@ -17,7 +17,17 @@ from schemas.envelope import Event
 from schemas.market import BarClosed, MinuteSealed, SealedPartition
 from schemas.risk import LimitsSet, RiskParameters
 from schemas.topics import BROKER, CLOCK, COMMANDS, SIGNALS
-from schemas.trading import AccountReady, AccountReconciled, Admitted, InputsAdmitted, OrderSubmitting, TimerFired, TimerSet
+from schemas.trading import (
+    AccountReady,
+    AccountReconciled,
+    Admitted,
+    CommandRejected,
+    InputsAdmitted,
+    OrderCancelling,
+    OrderSubmitting,
+    TimerFired,
+    TimerSet,
+)
 from streams.trading.account import Account, Timer
 from streams.trading.decide import Input, answer
 from streams.trading.evolve import CONTEXT, evolve
@@ -263,3 +273,41 @@ def holding(**more: Any) -> Story:
 def unready(story: Story) -> Story:
     story.state = replace(story.state, ready=False)
     return story
+
+
+# -- what came of it -------------------------------------------------------------------------------------------------------------------------------------
+
+
+def rejected(events: list[Event]) -> str:
+    return str(only(events, CommandRejected).code)
+
+
+def sent(events: list[Event]) -> list[tuple[str, Decimal]]:
+    """(part, quantity) of what leaves."""
+    return [(event.part, event.quantity) for event in events if isinstance(event, OrderSubmitting)]
+
+
+def cancelled(events: list[Event], story: Story) -> list[str]:
+    """Parts whose cancellation is asked for."""
+    return [story.state.orders[event.order_id].part for event in events if isinstance(event, OrderCancelling)]
+
+
+def leaving(**more: object) -> Story:
+    """Ten shares are to be sold; the cancellation of their stop is on its way."""
+    story = holding(**more)
+    story.hear(request("sell", "10", key="out"))
+    return story
+
+
+def freed(story: Story) -> list[Event]:
+    """The broker has cancelled what held the shares."""
+    events: list[Event] = []
+    for leg in story.state.legs(story.order.order_id):
+        if leg.is_open:
+            events += story.frame(leg, "canceled")
+    return events
+
+
+def refused(story: Story, part: str, refusal: str) -> list[Event]:
+    order = story.the(part)
+    return story.hear(answered(story, "rejected", '{"code": 1, "message": "no"}', status=403, refusal=refusal, order=order))
