@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import Access
 from .account_control import AccountControl
@@ -28,6 +28,7 @@ from .daily import Daily
 from .exchange import Exchange
 from .fault_control import FaultControl
 from .faults import Faults
+from .feed import rfc3339
 from .line import FREE, Line
 from .market_data import MarketData
 from .news import Article, News
@@ -72,6 +73,22 @@ class Guard:
                 await _refused(Refusal("unauthorized"))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class Newest:
+    """Tells in a header of each answer to what changes something when the newest trade update was: whoever runs in lockstep waits for it."""
+
+    def __init__(self, app: ASGIApp, exchange: Exchange) -> None:
+        self._app, self._exchange = app, exchange
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start" and (at := self._exchange.state.last_update_at):
+                message["headers"] = [*message["headers"], (b"x-last-update-at", rfc3339(at).encode())]
+            await send(message)
+
+        asks = scope["type"] != "http" or scope["method"] == "GET" or scope["path"].startswith(FREE)
+        await self._app(scope, receive, send if asks else told)
 
 
 def _refused(refusal: Refusal) -> JSONResponse:
@@ -125,6 +142,7 @@ def application(exchange: Exchange, access: Access, connections: Connections, se
         exception_handlers={Refusal: _on_refusal, HTTPException: _on_no_endpoint, Exception: _on_error},
     )
     app.router.redirect_slashes = False         # alpaca-py takes a redirect for an answer
+    app.add_middleware(Newest, exchange=exchange)
     if settings.rate_limit:
         app.add_middleware(Budget, limit=settings.rate_limit, seconds=60 / exchange.pace.speed)
     app.add_middleware(Guard, access=access)

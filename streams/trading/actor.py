@@ -31,8 +31,9 @@ from streams.trading.clock import MarketClock
 from streams.trading.decide import Input
 from streams.trading.effects import BROKER_PART, Effects
 from streams.trading.evolve import evolve
+from streams.trading.hearing import Hearing
 from streams.trading.inbox import Arrival, Latest
-from streams.trading.mail import Connected, Frame, Mail, Said, Settled
+from streams.trading.mail import Connected, Frame, Mail, Settled
 from streams.trading.ranked import Ranked
 from streams.trading.story import decided
 from streams.writer import StreamWriter
@@ -61,15 +62,13 @@ class Actor:
         self.trading, self.verbatim, self._parameters = trading, verbatim, parameters
         self._simulated, self._environment = simulated, environment
         self.mail: asyncio.Queue[Mail] = asyncio.Queue()        # unbounded for the broker's news; `offer` holds back the log's
-        self.effects = Effects(role, log, broker, clock, trading, self._hear, self._start, lambda: self.state)
+        self.hearing = Hearing(clock.pace == "lockstep")
+        self.effects = Effects(role, log, broker, clock, trading, self.hearing, self._start, lambda: self.state)
         self._room = asyncio.Event()
         self._held: deque[Arrival] = deque()                # requests and signals that wait for reconciliation
         self._ranked = Ranked()                             # signals that wait for those raised with them
         self._since = 0.0                                   # when the first of these came
         self._arrived: deque[Arrival] = deque()             # what is to be admitted next, in order
-        self._said: asyncio.Queue[Frame | Said | Settled] = asyncio.Queue()     # what goes to catalyst.broker before anybody interprets it
-        self._unwritten = 0                                 # of it, what is not in the mail yet
-        self._frames: deque[Frame] = deque()                # frames that wait for the answer to a submission in flight
         self._opened = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
@@ -78,7 +77,7 @@ class Actor:
         async with asyncio.TaskGroup() as group:
             self._group = group
             self.effects.repeat()
-            group.create_task(self.broker.stream(self._heard, self._connected, self._lost))
+            group.create_task(self.broker.stream(lambda body: self.hearing.hear(Frame(body)), self._connected, self._lost))
             group.create_task(self._keep_reporting())
             group.create_task(self._keep_writing())
             self.broker.on_breaker(lambda state, failures, cause: self.effects.breaker("trading", state, failures, cause))
@@ -100,13 +99,6 @@ class Actor:
             self._room.clear()
             await self._room.wait()
         self.mail.put_nowait(item)
-
-    def _heard(self, body: str) -> None:
-        self._hear(Frame(body))
-
-    def _hear(self, said: Frame | Said | Settled) -> None:
-        self._unwritten += 1
-        self._said.put_nowait(said)
 
     def _connected(self) -> None:
         self.role.ready(part=BROKER_PART)
@@ -218,7 +210,7 @@ class Actor:
 
     def _awaited(self) -> bool:
         """Whether something that the broker was asked, or said, has not been taken up yet."""
-        return bool(self.effects.running or self._unwritten or not self.mail.empty())
+        return bool(self.effects.running or self.hearing.unwritten or not self.mail.empty())
 
     def _with_context(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """A decision leans on nothing that a restart would lose: the bars and the reference it needs are admitted right before it."""
@@ -278,43 +270,16 @@ class Actor:
         """Put what the broker says on catalyst.broker while the account decides about something else: an answer waits for no other decision's append.
         What is written comes back as mail, in the order in which it was written."""
         while True:
-            said: list[Event] = []
-            settled: list[Settled] = []
-            for item in await self._spoken():
-                match item:
-                    case Frame():
-                        self._frames.append(item)
-                    case Settled():
-                        settled.append(item)
-                    case _:
-                        said.append(item)
-            said += [self._streamed(self._frames.popleft()) for _ in range(self._ripe_frames())]
+            heard = await self.hearing.ripe()
+            said = [self._streamed(item) if isinstance(item, Frame) else item for item in heard if not isinstance(item, Settled)]
             for words in _slices(said):                 # one append for an answer and the frames that came with it
                 for arrival in await self._record(words):
                     self.mail.put_nowait(arrival)
-                self._unwritten -= len(words)
-            for item in settled:                        # behind everything that it says has come back
-                self.mail.put_nowait(item)
-                self._unwritten -= 1
-
-    async def _spoken(self) -> list[Frame | Said | Settled]:
-        """The next word, and all that wait behind it."""
-        said = [await self._said.get()]
-        while not self._said.empty():
-            said.append(self._said.get_nowait())
-        return said
-
-    def _ripe_frames(self) -> int:
-        """How many waiting frames may be written down: in lockstep up to the first about an order whose submission is still in flight. Its answer comes
-        first, so that equal runs tell equal stories; a live market's fills wait for nobody."""
-        if self.clock.pace != "lockstep":
-            return len(self._frames)
-        ripe = 0
-        for frame in self._frames:
-            if any(client_id in frame.body for client_id in self.effects.in_flight):
-                break
-            ripe += 1
-        return ripe
+                self.hearing.unwritten -= len(words)
+            for item in heard:                          # behind everything that it says has come back
+                if isinstance(item, Settled):
+                    self.mail.put_nowait(item)
+                    self.hearing.unwritten -= 1
 
     async def _record(self, events: Sequence[Event]) -> list[Arrival]:
         """Put what the broker said on catalyst.broker, verbatim, before anybody interprets it."""

@@ -7,6 +7,7 @@ What changes something is sent once, on a thread of its own kind; reads are repe
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +30,7 @@ PAUSES = (0.2, 0.8)                 # seconds before a read that failed is tried
 RECENT = timedelta(days=7)          # before the newest order: older ones are listed only while they are open
 PAGE = 500                          # rows in one page, the most the broker gives
 MOST = 700_000                      # characters of orders in one listing: it has to fit one record of the log. What is not shown is looked up one by one
+TOLD = "X-Last-Update-At"           # of the paper exchange's answers to what changes something: when its newest trade update was
 UNSENT = Answer("unsent", None, "", cause="too old when its turn came")
 
 
@@ -152,7 +154,7 @@ class AlpacaBroker(Broker):
             return UNSENT
         answer = sort(request, reply)
         self._note("write", reply, answer.outcome == "unknown")
-        return answer
+        return replace(answer, told=_moment(reply.headers.get(TOLD)))
 
     async def _read(self, what: str, path: str, **query: Any) -> Reply:
         """Tried again after a failure that may pass; a time-out has taken long enough. A look-up is never held back by the budget."""

@@ -6,7 +6,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 
 from schemas.trading import OrderCancelling, OrderReplacing, OrderSubmitting
@@ -32,6 +32,7 @@ class Answer:
     body: str                           # verbatim where it is an order; cut to a few thousand characters where it is not
     cause: str = ""                     # why it is unknown or unsent
     refusal: Refusal = ""
+    told: datetime | None = None        # a simulated broker: when its newest trade update was, so that it can be waited for
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ interpreted. An effect that a crash prevents is found again at the next start, f
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from schemas import codec
 from schemas.broker import BreakerChanged, BrokerAnswered, BrokerSnapshot, CalendarRead
@@ -21,23 +22,25 @@ from streams.role import ERRORS, Role
 from streams.trading.account import Account
 from streams.trading.broker import Answer, Broker, BrokerUnavailable
 from streams.trading.clock import MarketClock
-from streams.trading.mail import Said, Settled
+from streams.trading.hearing import Hearing
+from streams.trading.mail import Settled
 from streams.trading.order import Order
 from streams.workflow.cycle import calendar_span, wants_calendar
 from streams.writer import StreamWriter
 
 BROKER_PART = "broker"              # of the role's health
 RETRY = 1.0                         # seconds between attempts to read the broker's lists
+Lane = Literal["entry", "exit", "cancel"]
 ASKING = ("look", "absence")        # timers whose effect is a question about an order
 
 
 class Effects:
     """The actor's hands. `running` counts what has not come back yet."""
 
-    def __init__(self, role: Role, log: EventLog, broker: Broker, clock: MarketClock, trading: StreamWriter, post: Callable[[Said | Settled], None],
+    def __init__(self, role: Role, log: EventLog, broker: Broker, clock: MarketClock, trading: StreamWriter, hearing: Hearing,
                  start: Callable[[Coroutine[Any, Any, None]], object], state: Callable[[], Account]) -> None:
         self.role, self.log, self.broker, self.clock, self.trading = role, log, broker, clock, trading
-        self._post, self._begin, self._state = post, start, state
+        self.hearing, self._begin, self._state = hearing, start, state
         self.in_flight: set[str] = set()                # client ids of submissions that have no answer yet
         self.running = 0
         self.snapshots = 0                              # asked for under this lease
@@ -46,8 +49,7 @@ class Effects:
         self._reading: str | None = None                # the reason of the snapshot that is being read
         self._next_reading: str | None = None
         self._trusted = asyncio.Event()                 # the lists were read: this is the account that is meant (guard.py); before that nothing is sent
-        self._lanes = {"entry": asyncio.Lock(), "other": asyncio.Lock()}    # one sending at a time, so that the lease is checked right before it leaves;
-        #                                                                     an exit never waits behind a hanging entry
+        self._lanes = _lanes(hearing.lockstep)
 
     # -- which event has which effect --------------------------------------------------------------------------------------------------------------
 
@@ -56,11 +58,11 @@ class Effects:
         match event:
             case OrderSubmitting():
                 self.in_flight.add(event.client_order_id)
-                self._start(self._submit(event))
+                self._start(self._submit(event), changes=True)
             case OrderCancelling():
-                self._start(self._cancel(event))
+                self._start(self._cancel(event), changes=True)
             case OrderReplacing():
-                self._start(self._replace(event))
+                self._start(self._replace(event), changes=True)
             case TimerFired() if event.purpose in ASKING and event.order_id is not None and event.order_id in self._state().orders:
                 order = self._state().orders[event.order_id]
                 if order.is_open:
@@ -78,51 +80,60 @@ class Effects:
             case IntentSimulated():
                 self.hand_over(event.request)
 
-    def _start(self, effect: Coroutine[Any, Any, None]) -> None:
+    def _start(self, effect: Coroutine[Any, Any, None], *, changes: bool = False) -> None:
         self.running += 1
-        self._begin(self._counted(effect))
+        self.hearing.changing += changes
+        self._begin(self._counted(effect, changes))
 
-    async def _counted(self, effect: Coroutine[Any, Any, None]) -> None:
+    async def _counted(self, effect: Coroutine[Any, Any, None], changes: bool) -> None:
         try:
             await effect
         finally:
             self.running -= 1
+            self.hearing.changing -= changes
             if not self.running:
-                self._post(Settled())       # a minute may be waiting for just this
+                self.hearing.hear(Settled())       # a minute may be waiting for just this
 
     # -- requests that change something --------------------------------------------------------------------------------------------------------------
 
     async def _submit(self, order: OrderSubmitting) -> None:
         try:
-            async with self._lanes["entry" if order.part == "entry" else "other"]:
-                await self._trusted.wait()
-                await self.trading.hold()           # raises LeaseLost: a twin took over, this order is its business now
+            async with self._change("entry" if order.part == "entry" else "exit"):       # raises LeaseLost: this order is the twin's business now
                 if self.clock.now() > order.expires:
                     answer = Answer("unsent", None, "", cause="too old when its turn came")     # frozen, or the log was away: never a late order
                 else:
                     answer = await self.broker.submit(order)
-            self._answered("submit", self._state().orders[order.order_id], order.client_order_id, order.sending, answer)
+                await self.hearing.until(answer.told)
+                self._answered("submit", self._state().orders[order.order_id], order.client_order_id, order.sending, answer)
         finally:
             self.in_flight.discard(order.client_order_id)
 
     async def _cancel(self, asked: OrderCancelling) -> None:
-        await self._trusted.wait()
-        await self.trading.hold()
-        answer = await self.broker.cancel(asked)
-        order = self._state().orders[asked.order_id]
-        self._answered("cancel", order, order.client_order_id, asked.number, answer)
+        async with self._change("cancel"):
+            answer = await self.broker.cancel(asked)
+            await self.hearing.until(answer.told)
+            order = self._state().orders[asked.order_id]
+            self._answered("cancel", order, order.client_order_id, asked.number, answer)
 
     async def _replace(self, asked: OrderReplacing) -> None:
+        async with self._change("cancel"):
+            answer = await self.broker.replace(asked)
+            await self.hearing.until(answer.told)
+            self._answered("replace", self._state().orders[asked.order_id], asked.client_order_id, asked.number, answer)
+
+    @asynccontextmanager
+    async def _change(self, lane: Lane) -> AsyncIterator[None]:
+        """Around one request that changes something: its turn has come, and the lease was checked right before. Raises LeaseLost."""
         await self._trusted.wait()
-        await self.trading.hold()
-        answer = await self.broker.replace(asked)
-        self._answered("replace", self._state().orders[asked.order_id], asked.client_order_id, asked.number, answer)
+        async with self._lanes[lane]:
+            await self.trading.hold()
+            yield
 
     # -- questions -------------------------------------------------------------------------------------------------------------------------------------
 
     async def _look(self, order: Order, number: int) -> None:
         if order.client_order_id in self.in_flight:
-            async with self._lanes["entry" if order.part == "entry" else "other"]:      # nothing is proven absent while it is on its way
+            async with self._lanes["entry" if order.part == "entry" else "exit"]:       # nothing is proven absent while it is on its way
                 pass
         known = order.broker_order_id
         answer = await (self.broker.order(known) if known else self.broker.lookup(order.client_order_id))
@@ -141,7 +152,7 @@ class Effects:
         try:
             listing = await self._patiently(lambda: self.broker.listing(reason != "minute"))
             self._trusted.set()
-            self._post(BrokerSnapshot.new(
+            self.hearing.hear(BrokerSnapshot.new(
                 **self._about, tenure=self._state().epoch, number=number, reason=reason, complete=reason != "minute", orders=listing.orders,
                 positions=listing.positions, account=listing.account))
         finally:
@@ -162,7 +173,7 @@ class Effects:
             body = await self._patiently(lambda: self.broker.calendar(first, last))
         finally:
             self._planning = False
-        self._post(CalendarRead.new(**self._about, tenure=self._state().epoch, number=number, body=body))
+        self.hearing.hear(CalendarRead.new(**self._about, tenure=self._state().epoch, number=number, body=body))
 
     async def _patiently(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         while True:
@@ -213,7 +224,8 @@ class Effects:
     def breaker(self, api: str, state: str, failures: int, cause: str) -> None:
         """The adapter's circuit breaker moved; called in the actor's loop."""
         self._breakers += 1
-        self._post(BreakerChanged.new(**self._about, api=api, tenure=self._state().epoch, number=self._breakers, state=state, failures=failures, cause=cause))
+        self.hearing.hear(BreakerChanged.new(
+            **self._about, api=api, tenure=self._state().epoch, number=self._breakers, state=state, failures=failures, cause=cause))
 
     @property
     def _about(self) -> dict[str, Any]:
@@ -221,6 +233,13 @@ class Effects:
         return {"source": f"/account/{self._state().name}", "subject": self._state().name, "time": now}
 
     def _answered(self, request: str, order: Order, client_order_id: str, number: int, answer: Answer) -> None:
-        self._post(BrokerAnswered.new(
+        self.hearing.hear(BrokerAnswered.new(
             **self._about, request=request, order_id=order.order_id, client_order_id=client_order_id, number=number, outcome=answer.outcome,
             http_status=answer.http_status, body=answer.body, cause=answer.cause, refusal=getattr(answer, "refusal", "")))
+
+
+def _lanes(lockstep: bool) -> Mapping[Lane, AbstractAsyncContextManager[object]]:
+    """Where requests wait for those before them. Submissions go one at a time, so that the lease is checked right before each leaves, and an exit never
+    waits behind a hanging entry. In lockstep all share one lane: equal runs ask in the same order."""
+    one = asyncio.Lock()
+    return {"entry": one, "exit": one if lockstep else asyncio.Lock(), "cancel": one if lockstep else nullcontext()}

@@ -11,7 +11,7 @@ from schemas.cycle import AccountSealed
 from schemas.topics import TRADING
 from schemas.trading import LeaseTaken
 from streams.lease import Claim
-from streams.log import EventLog, Record
+from streams.log import EventLog, Record, TopicPartition
 from streams.log.chain import Chain
 from streams.trading import seal
 from streams.trading.account import Account
@@ -40,16 +40,17 @@ async def start(log: EventLog, account: str) -> Start | None:
 
     Raises LogUnavailable, LogCut.
     """
-    partition, count = log.partition_of(TRADING.name, account), WINDOW
-    while True:
-        records = await log.last(TRADING.name, partition, count)
-        own = [record for record in records if record.key == account]
+    place = TopicPartition(TRADING.name, log.partition_of(TRADING.name, account))
+    begin, end = (await log.begins([TRADING.name]))[place], (await log.ends([TRADING.name]))[place]
+    own, first, count = list[Record](), end, WINDOW
+    while first > begin:
+        earlier = max(begin, end - count)
+        own = [record async for batch in log.read({place: earlier}, until={place: first}) for record in batch if record.key == account] + own
         found = _newest(own)
         if found is not None:
             return found
-        if len(records) < count:
-            return None
-        count *= 2
+        first, count = earlier, count * 2
+    return None
 
 
 def _newest(records: list[Record]) -> Start | None:

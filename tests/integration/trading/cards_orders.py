@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from tests.integration.trading.deck import bracket, card
@@ -118,6 +119,20 @@ async def c3(table: Table) -> None:
     nobody = {"id": "00000000-0000-4000-8000-000000000000"}
     answers = [await table.cancel(nobody), await table.broker.order(nobody["id"]), await table.broker.lookup("accept-nobody")]
     assert [answer.outcome for answer in answers] == ["absent"] * 3
+
+
+@card("C4", "the paper exchange tells with each change when its newest trade update was, so that it can be waited for")
+async def c4(table: Table) -> None:
+    def newest() -> datetime:
+        return datetime.fromisoformat(table.sim.sim("clock")["last_update_at"])
+
+    answer = await table.broker.submit(table.order(type="limit", limit_price=await table.near(-5)))
+    assert answer.told == newest()
+    answer = await table.replace(taken(answer), await table.near(-6))
+    assert answer.told == newest()
+    cancelled = await table.cancel(taken(answer))
+    assert cancelled.told == newest() > answer.told
+    assert (await table.cancel(taken(answer))).told == newest()         # a refusal tells it too
 
 
 # B: bracket, OTO, OCO

@@ -1,7 +1,6 @@
 """A day is planned from the broker's calendar: one that could not be read is asked for again, while nothing is planned and none is being read."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import date
 
 from schemas.broker import CalendarRead
@@ -12,6 +11,7 @@ from streams.trading.account import Account
 from streams.trading.broker import Listing
 from streams.trading.clock import MarketClock
 from streams.trading.effects import Effects
+from streams.trading.hearing import Hearing
 
 from .conftest import NOON, Story
 
@@ -32,9 +32,9 @@ class Calendars:
         return Listing("[]", "[]", "{}")
 
 
-def hands(broker: Calendars, state: Account, posted: list[object]) -> tuple[Effects, list[asyncio.Task]]:
+def hands(broker: Calendars, state: Account, hearing: Hearing) -> tuple[Effects, list[asyncio.Task]]:
     tasks: list[asyncio.Task] = []
-    effects = Effects(Role("trading", load({})), None, broker, MarketClock("wall", wall=lambda: NOON), None, posted.append,
+    effects = Effects(Role("trading", load({})), None, broker, MarketClock("wall", wall=lambda: NOON), None, hearing,
                       lambda effect: tasks.append(asyncio.create_task(effect)), lambda: state)
     return effects, tasks
 
@@ -43,26 +43,26 @@ def minute() -> TimerFired:
     return TimerFired.new(source="/test", subject="paper", time=NOON, timer_id="reconcile//1", purpose="reconcile", order_id=None, due=NOON)
 
 
-def read(posted: Sequence[object]) -> list[int]:
-    return [mail.number for mail in posted if isinstance(mail, CalendarRead)]
+async def read(hearing: Hearing) -> list[int]:
+    return [said.number for said in await hearing.ripe() if isinstance(said, CalendarRead)]
 
 
 async def test_each_look_at_the_lists_asks_for_the_calendar_again_while_no_day_is_planned_and_none_is_being_read():
-    broker, posted = Calendars(), []
-    effects, tasks = hands(broker, Account("paper"), posted)
+    broker, hearing = Calendars(), Hearing(lockstep=False)
+    effects, tasks = hands(broker, Account("paper"), hearing)
     effects.act(minute())
     effects.act(minute())
     broker.answer.set()
     await asyncio.gather(*tasks)
-    assert (broker.asked, read(posted)) == (1, [1])
+    assert (broker.asked, await read(hearing)) == (1, [1])
     effects.act(minute())
     await asyncio.gather(*tasks)
-    assert read(posted) == [1, 2]
+    assert await read(hearing) == [2]
 
 
 async def test_with_a_day_ahead_no_calendar_is_asked_for():
-    broker, posted = Calendars(), []
-    effects, tasks = hands(broker, Story().state, posted)
+    broker, hearing = Calendars(), Hearing(lockstep=False)
+    effects, tasks = hands(broker, Story().state, hearing)
     effects.act(minute())
     await asyncio.gather(*tasks)
     assert broker.asked == 0

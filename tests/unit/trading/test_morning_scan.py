@@ -13,6 +13,7 @@ from streams.role import Role
 from streams.trading.account import Account
 from streams.trading.clock import MarketClock
 from streams.trading.effects import Effects
+from streams.trading.hearing import Hearing
 from streams.trading.variant import replace
 from streams.workflow.cycle import Cycle, Plan
 
@@ -27,7 +28,7 @@ def entered(phase: str, number: int = 1) -> PhaseEntered:
 
 async def asked(log: MemoryLog, *phases: PhaseEntered, account: Account = Account("paper"), restarted: bool = False) -> list[object]:     # noqa: B008
     tasks: list[asyncio.Task] = []
-    effects = Effects(Role("trading", load({})), log, None, MarketClock("wall", wall=lambda: NOON), None, lambda said: None,
+    effects = Effects(Role("trading", load({})), log, None, MarketClock("wall", wall=lambda: NOON), None, Hearing(lockstep=False),
                       lambda effect: tasks.append(asyncio.create_task(effect)), lambda: account)
     for phase in phases:
         effects.act(phase)
