@@ -177,10 +177,11 @@ def _moved(row: Order, event: Any) -> Order:
 
 def _decided(event: OrderApproved | OrderDenied) -> Order:
     denied, form = isinstance(event, OrderDenied), event.form
+    code = next((check.code for check in event.checks if not check.passed), "DENIED") if denied else None      # the message has all of them
     return Order(
         event.order_id, event.subject, event.command_id, None, security_id(event.symbol), event.part, event.origin, event.side, event.quantity,
         form.type, form.limit_price, form.stop_price, form.time_in_force, form.order_class, form.stop_loss, form.take_profit,
-        "denied" if denied else "approved", 0, 0, None, None, None, ZERO, None, "DENIED" if denied else None,
+        "denied" if denied else "approved", 0, 0, None, None, None, ZERO, None, code,
         event.message if isinstance(event, OrderDenied) else None, event.expires, event.time, event.time)
 
 

@@ -40,6 +40,7 @@ def test_a_stack_as_up_leaves_it_passes_all_six_phases_and_takes_commands(system
             break
     else:
         raise AssertionError(f"{json.dumps(said, indent=1)}\n{system.logs()}")
+    assert "no account 'papre'; there are: paper" in system.run("selftest", "--account", "papre", expect=2)
     assert "phase " in system.run("cycle", "show")
     paused = system.run("cycle", "pause", "--key", "e2e", "--wait", "60")
     assert "cycle.paused" in paused

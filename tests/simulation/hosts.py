@@ -57,7 +57,7 @@ class Host:
     def doom(self, fault: Fault, steps: int) -> None:
         if self.process is not None and self.process.alive:
             self.fault = fault
-            self.world.weather.struck[fault.kind] += 1
+            self.world.weather.strike(fault)
             self.process.doom = self.process.steps + steps
 
     def _killed(self, process: Process) -> None:
@@ -88,7 +88,7 @@ class Host:
         process = self.process
         if process is None or not process.alive:
             return
-        self.world.weather.struck[fault.kind] += 1
+        self.world.weather.strike(fault)
         process.terminate()
         self.fault = fault
         self.world.later(0.5, process.kill)
@@ -97,7 +97,7 @@ class Host:
         process = self.process
         if process is None or not process.alive or process.frozen:
             return
-        self.world.weather.struck[fault.kind] += 1
+        self.world.weather.strike(fault)
         process.freeze()
         self.world.later(fault.details["span"], process.thaw)
 

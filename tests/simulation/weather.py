@@ -1,6 +1,7 @@
 """What is wrong right now: faults that wait for the next request or append, faults that last for a while, and points at which a process dies."""
 
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 
 from tests.simulation.plan import Fault
 
@@ -10,10 +11,12 @@ SPANS = frozenset({
 
 
 class Weather:
-    """`struck` counts, by kind, the faults that met something."""
+    """`struck` counts, by kind, the faults that met something; `trouble` has when each did, in loop seconds: one may wait long for what it is to meet."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self.struck: Counter[str] = Counter()
+        self.trouble: list[tuple[float, Fault]] = []
         self.died_at: Counter[str] = Counter()      # by crash point
         self._armed: dict[str, deque[Fault]] = defaultdict(deque)
         self._until: dict[str, tuple[float, Fault]] = {}
@@ -28,8 +31,13 @@ class Weather:
         if not self._armed[what]:
             return None
         fault = self._armed[what].popleft()
-        self.struck[fault.kind] += 1
+        self.strike(fault)
         return fault
+
+    def strike(self, fault: Fault, times: int = 1) -> None:
+        """It meets something, or so many at once."""
+        self.struck[fault.kind] += times
+        self.trouble.append((self._now(), fault))
 
     def begin(self, fault: Fault, now: float) -> None:
         self._until[fault.kind] = now + fault.details["span"], fault
@@ -44,7 +52,7 @@ class Weather:
             return None
         if id(fault) not in self._felt:
             self._felt.add(id(fault))
-            self.struck[kind] += 1
+            self.strike(fault)
         return fault
 
     def clear(self) -> None:

@@ -43,7 +43,7 @@ class World:
         self.loop = SimulatedLoop(f"{plan.seed}/{plan.salt}")
         self.chance = random.Random(f"network {plan.seed}/{plan.salt}")
         self.context = contextvars.copy_context()
-        self.weather = Weather()
+        self.weather = Weather(lambda: self.loop.moment)
         self.patience = (1.0, 3.0, 10.0)[plan.seed % 3]         # of the broker's client, seconds
         self.log = SimulatedLog(self)
         self.sessions: list[Session] = []
@@ -111,7 +111,7 @@ class World:
         return True
 
     def kill(self, process: Process, fault: Fault) -> None:
-        self.weather.struck[fault.kind] += 1
+        self.weather.strike(fault)
         host = next(host for host in self.hosts if host.process is process)
         host.fault = fault
         process.kill()
@@ -179,11 +179,11 @@ class World:
         elif "steps" in details:
             first.doom(fault, details["steps"])
         elif kind == "stream cut":
-            self.weather.struck[kind] += len(self.sessions)
+            self.weather.strike(fault, len(self.sessions))
             for session in tuple(self.sessions):
                 session.close()
         elif kind == "log away":
-            self.weather.struck[kind] += 1
+            self.weather.strike(fault)
             self.log.go_away()
             self.later(details["span"], self.log.come_back)
         elif kind == "terminate":
@@ -191,7 +191,7 @@ class World:
         elif kind == "freeze":
             self._freeze(first, fault)
         elif kind == "twin":
-            self.weather.struck[kind] += 1
+            self.weather.strike(fault)
             second.start()
             self.later(details["span"], second.stop)
         elif kind == "timers late":
@@ -220,14 +220,14 @@ class World:
 
     def play(self) -> Ending:
         ending = Ending(self.plan, self.log, self.brokerage, Ledger(self.log, ACCOUNT), self.departures, self.deaths, held_at=self.held_at)
-        ending.trouble = merged((fault.at, fault.at + fault.details.get("span", 0.0) + fault.details.get("back", 0.0) + self.patience + RECOVERY)
-                                 for fault in self.plan.faults)
         try:
             self.loop.run_until_complete(self._history(ending))
         finally:
             for host in self.hosts:
                 host.stop()
             self.deaths += [f"nobody took {failure.get('exception')!r}: {failure.get('message')}" for failure in self.loop.failures]
+            ending.trouble = merged((at, at + fault.details.get("span", 0.0) + fault.details.get("back", 0.0) + self.patience + RECOVERY)
+                                     for at, fault in self.weather.trouble)
             ending.struck, ending.died_at = self.weather.struck, self.weather.died_at
             ending.seconds, ending.steps = self.loop.moment, self.loop.steps
             self.loop.close()

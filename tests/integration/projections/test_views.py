@@ -128,7 +128,7 @@ async def alarms_and_approvals_stand_until_they_are_settled(day: Queries) -> Non
 
 
 async def whatever_failed_is_in_one_place(day: Queries) -> None:
-    assert {(failure.kind, failure.code) for failure in await day.failures("paper")} == {("denied", "DENIED"), ("rejected", "40310000")}
+    assert {(failure.kind, failure.code) for failure in await day.failures("paper")} == {("denied", "ORDER_VALUE"), ("rejected", "40310000")}
     assert {failure.kind for failure in await day.failures("golden")} == {"command", "cancel refused", "replace refused", "breaker"}
     (breaker,) = await day.breakers("golden")
     assert (breaker.api, breaker.state, breaker.failures) == ("data", "open", 5)
