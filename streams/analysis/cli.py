@@ -24,12 +24,12 @@ from streams.analysis import lookback, shown
 from streams.analysis.agent import new_room
 from streams.analysis.lookback import NothingThen, Sealed
 from streams.analysis.recovery import SYSTEM, readable
-from streams.analysis.room import TIMEFRAMES, Room
+from streams.analysis.room import Room
 from streams.log import Appended, EventLog, LogCut, LogUnavailable, Message
 from streams.log.collector import spare_bulk_reads
 from streams.log.kafka import KafkaLog
 from streams.scanner.config import BadConfig, load, path_of
-from streams.technical.definitions import DEFINITIONS, VERSION
+from streams.technical.definitions import DEFINITIONS, TIMEFRAMES, VERSION
 
 NOTHING, WRONG, UNSEEN = 1, 2, 3        # exit codes
 T = TypeVar("T")

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -32,18 +31,17 @@ from streams.patterns.event import detected
 from streams.patterns.table import find
 from streams.scanner.config import LEAST_UNIVERSE, MOST_UNIVERSE, ScannerConfig
 from streams.scanner.scan import Scanned, scan, wrong_size
-from streams.scanner.signals import signals
-from streams.scanner.strategy import Setup
+from streams.scanner.signals import STRATEGIES, signals
+from streams.scanner.strategy import Setup, Strategy
 from streams.scanner.view import Column, View
 from streams.technical.bars import Bars
-from streams.technical.definitions import VERSION
+from streams.technical.definitions import TIMEFRAMES, VERSION
 from streams.technical.series import Ints, epoch_minutes
 from streams.technical.technical import LeftOut, Technical
 
 SOURCE = "/analysis"
 NEW_YORK = ZoneInfo("America/New_York")
 INTRADAY: Mapping[Timeframe, int] = {"1m": 1, "5m": 5}      # minutes a bar, of the timeframes in which shapes are looked for
-TIMEFRAMES: tuple[Timeframe, ...] = get_args(Timeframe)
 ONE = timedelta(minutes=1)
 
 
@@ -64,6 +62,7 @@ class Room:
     """All that a scan leans on. `learn` what was recorded before a minute, then `minute` it; minutes come in order."""
 
     config: ScannerConfig = field(default_factory=ScannerConfig)
+    strategies: Sequence[Strategy] = STRATEGIES
     technical: Technical = field(default_factory=Technical)
     securities: Securities = field(default_factory=Securities)
     news: News = field(default_factory=News)
@@ -194,11 +193,18 @@ class Room:
         setups = []
         for candidate in found.candidates:
             row = place[candidate.symbol]
-            average = float(view.columns["average_volume"][row])
-            values = {"average_volume": None if np.isnan(average) else average, "atr_14 1d": self.technical.values(candidate.symbol, "1d")["atr_14"]}
+            values = {name: self._input(name, candidate.symbol, row, view) for strategy in self.strategies for name in strategy.inputs}
             setups.append(Setup(candidate, view.catalysts.get(candidate.symbol), shapes.get(candidate.pattern_id) if candidate.pattern_id else None,
                                 float(view.columns["price"][row]), seal.minute, values))
-        return signals(setups, self.signalled)
+        return signals(setups, self.signalled, self.strategies)
+
+    def _input(self, name: str, symbol: str, row: int, view: View) -> float | None:
+        """What a strategy declared: a column of the view, or an indicator with its bars; None while it is not known."""
+        indicator, _, timeframe = name.partition(" ")
+        if timeframe:
+            return self.technical.values(symbol, timeframe)[indicator]
+        value = float(view.columns[name][row])
+        return None if np.isnan(value) else value
 
     def _indicators(self, seal: MinuteSealed, candidates: Sequence[str]) -> list[IndicatorsComputed]:
         """Of watched symbols that had a bar: 1 minute each minute, 5 minutes and the day so far when five minutes end."""

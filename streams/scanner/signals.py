@@ -1,6 +1,7 @@
 """From candidates to signals: which strategies are asked, and what a signal says. Pure: equal candidates give equal signals, ids included."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -19,7 +20,7 @@ def signals(setups: Sequence[Setup], said: Mapping[tuple[str, str], datetime], s
             last = said.get((setup.candidate.symbol, strategy.name))
             if last is not None and setup.minute - last < strategy.cooldown:
                 continue
-            entry = strategy.entry(setup)
+            entry = strategy.entry(replace(setup, values={name: setup.values.get(name) for name in strategy.inputs}))
             if entry is not None and 0 < _cents(entry.stop, ROUND_FLOOR) < _cents(entry.entry) < _cents(entry.target, ROUND_FLOOR):
                 found.append(_signal(setup, strategy, entry))
     return [signal.model_copy(update={"number": number, "of": len(found)}) for number, signal in enumerate(found, 1)]

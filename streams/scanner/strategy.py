@@ -1,7 +1,8 @@
 """What a strategy is: one pure function from a candidate to an entry, or to nothing.
 
-To add one: a file with a function like `pattern_breakout.entry`, and a row in `signals.STRATEGIES`. It declares what it reads; it sees nothing else. Its
-version changes whenever it would decide differently.
+To add one: a file with a function like `pattern_breakout.entry`, and a row in `signals.STRATEGIES`. Beside the candidate, its catalyst and its pattern it
+sees the inputs it declares and nothing else: a column of the view by its name, as `sentiment`, or an indicator with its bars, as `vwap 1m` or `sma_50 1d`.
+Its version changes whenever it would decide differently.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,11 +11,19 @@ from datetime import datetime, timedelta
 
 from schemas.analysis import Candidate, Figure, PatternDetected
 from schemas.news import CatalystDetected
+from streams.scanner.view import COLUMNS
+from streams.technical.definitions import INDICATORS, TIMEFRAMES
+
+MARKET = frozenset(COLUMNS) - {"confidence", "reward"}      # those two are of the pattern, which a strategy sees whole
+
+
+class UnknownInput(ValueError):
+    """A strategy declares an input that does not exist; the message has all that do. Nothing is started with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A candidate with all that a strategy may read. `values` are the strategy's declared inputs, of the 1-minute bars and the view; absent: not known."""
+    """A candidate with all that a strategy may read. `values` has every input that the strategy declares, and no other; None: not known."""
 
     candidate: Candidate
     catalyst: CatalystDetected | None
@@ -40,7 +49,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One strategy, as data. `cooldown`: how long it says nothing more of a symbol after a signal."""
+    """One strategy, as data. `cooldown`: how long it says nothing more of a symbol after a signal. Raises UnknownInput."""
 
     name: str
     version: str
@@ -48,3 +57,11 @@ class Strategy:
     doc: str
     entry: Callable[[Setup], Entry | None]
     cooldown: timedelta
+
+    def __post_init__(self) -> None:
+        for name in self.inputs:
+            indicator, _, timeframe = name.partition(" ")
+            if not (name in MARKET if not timeframe else indicator in INDICATORS and timeframe in TIMEFRAMES):
+                raise UnknownInput(f"strategy {self.name} reads {name!r}, which there is not. A column of the view is one of {', '.join(sorted(MARKET))}; an "
+                                   f"indicator is named with its bars ({', '.join(TIMEFRAMES)}), as {INDICATORS[0]!r} in '{INDICATORS[0]} {TIMEFRAMES[0]}': "
+                                   f"{', '.join(INDICATORS)}.")

@@ -4,6 +4,9 @@ VERSION goes into every indicators.computed event; a change of a definition is a
 """
 
 from dataclasses import dataclass
+from typing import get_args
+
+from schemas.analysis import Timeframe
 
 VERSION = "technical-1"
 
@@ -47,5 +50,6 @@ DEFINITIONS = (
     Definition("support", "lowest low of the 20 bars before this one", 21, WINDOW, "Donchian channel"),
     Definition("resistance", "highest high of the 20 bars before this one", 21, WINDOW, "Donchian channel"),
 )
+TIMEFRAMES: tuple[Timeframe, ...] = get_args(Timeframe)
 INDICATORS = tuple(definition.name for definition in DEFINITIONS)
 ROW = {name: row for row, name in enumerate(INDICATORS)}

@@ -11,6 +11,8 @@ from schemas.market import BarClosed, SealedPartition
 from schemas.news import CatalystDetected, NewsScored
 from schemas.topics import BARS, COMMANDS, INDICATORS, NEWS, SCANS, SIGNALS
 from streams.role import ERRORS
+from streams.scanner.signals import STRATEGIES
+from streams.scanner.strategy import Setup, Strategy
 from tests.unit.analysis.conftest import OPENS, OURS, Market, Reader, business, unbroken
 
 
@@ -36,6 +38,24 @@ async def test_a_breakout_with_news_becomes_a_candidate_and_a_signal_with_its_wh
     assert (pattern.subject, catalyst.symbol) == ("AAA", "AAA")
     scan = next(scan for scan in await scans(market) if signal.id in scan.signals)
     assert (scan.time, scan.candidates[0].symbol, scan.candidates[0].pattern_id) == (signal.time, "AAA", pattern.id)
+
+
+async def test_a_strategy_is_given_what_it_declares_and_nothing_else(market, reader):
+    seen = {}
+
+    def look(setup: Setup) -> None:
+        seen[setup.minute] = setup.values
+
+    reader.analyst.room.strategies = (Strategy("mine", "1", ("vwap 1m", "sma_50 1d", "sentiment"), "Looks.", look, timedelta(0)), *STRATEGIES)
+    await market.trade(30)
+    await reader.read()
+    told = {event.time: event.values for event in await market.told(INDICATORS.name)
+            if isinstance(event, IndicatorsComputed) and (event.subject, event.timeframe) == ("AAA", "1m")}
+    assert seen
+    for minute, values in seen.items():
+        assert list(values) == ["vwap 1m", "sma_50 1d", "sentiment"]
+        assert values["vwap 1m"] == told[minute]["vwap"]
+        assert values["sma_50 1d"] > 0 and values["sentiment"] > 0.5
 
 
 async def test_every_sealed_minute_has_one_scan_that_accounts_for_every_symbol(market, reader):

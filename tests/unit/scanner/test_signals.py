@@ -8,7 +8,7 @@ import pytest
 from schemas.analysis import Candidate
 from streams.scanner.pattern_breakout import STRATEGY
 from streams.scanner.signals import signals
-from streams.scanner.strategy import Setup
+from streams.scanner.strategy import Setup, Strategy, UnknownInput
 from tests.unit.scanner.conftest import MINUTE, catalyst, pattern
 
 
@@ -57,3 +57,9 @@ def test_prices_between_cents_go_to_the_cautious_side():
 
 def test_the_same_candidate_gives_the_same_signal():
     assert signals([setup()], {}) == signals([setup()], {})
+
+
+@pytest.mark.parametrize("name", ["vwap", "rsi_14 2m", "reward", "no_such 1m", "sentiment 1m", ""])
+def test_a_strategy_that_reads_what_there_is_not_is_refused_with_all_there_is(name):
+    with pytest.raises(UnknownInput, match=f"strategy mine reads '{name}', which there is not.*average_volume.*vwap"):
+        Strategy("mine", "1", ("sma_20", name), "Looks.", lambda setup: None, timedelta(0))
