@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from schemas.envelope import Event, UtcTime, event_id
+from schemas.envelope import ENVELOPE, Event, UtcTime, event_id
 
 Side = Literal["buy", "sell"]
 Price = Annotated[Decimal, Field(gt=0)]
@@ -128,3 +128,19 @@ EVENTS = (
     TradeRequested, SecuritiesRequested, CancelRequested, StopMoveRequested, EmergencyStopRequested, LimitsChangeRequested, ResumeRequested,
     ApprovalGiven, CycleControlRequested, ModeChangeRequested, ScanRequested,
 )
+
+
+NOT_ASKED = frozenset({"idempotency_key", "actor", "reason", "expires", "origin", "signal_id"})     # who asked, how, and how long it counts
+
+
+def wish(command: Event) -> str:
+    """What a command asks for, by which a repetition of its key is told from another request under it: `symbol AAPL, stop_price 222`. "" for nothing more
+    than its kind."""
+    given = {name: getattr(command, name) for name in type(command).model_fields if name not in ENVELOPE and name not in NOT_ASKED}
+    return ", ".join(f"{name} {_said(value)}" for name, value in given.items() if value is not None)
+
+
+def _said(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join("=".join(one) if isinstance(one, tuple) else str(one) for one in value)
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)

@@ -32,6 +32,7 @@ class InputsAdmitted(Event, type="inputs.admitted.v1", identity=("subject", "num
 
     number: int                         # counted per account from 1
     inputs: tuple[Admitted, ...]
+    asked: tuple[tuple[UUID, str], ...] = ()    # (id, what it asks for) of each command among them: a key that comes again may ask for something else
     facts_read: bool = True             # False: what reference says from before the start is not read back whole yet, and no entry is judged on it
 
 

@@ -80,6 +80,7 @@ class Book:
     closed: str = ""                    # why no entries pass at all: code and words; "" when they do
     session: tuple[datetime, datetime] | None = None                    # opens, closes of the session that is on or next; None when not known
     facts_read: bool = True                                             # False: `facts` may lack what the log says
+    naked: frozenset[str] = frozenset()                                 # symbols of which held shares have no stop yet, and are being given one or sold
     away: str = ""                      # why the broker cannot be reached; "" when it can
 
     def free_to_sell(self, symbol: str) -> Decimal:

@@ -23,7 +23,7 @@ from schemas.trading import CommandRejected
 from streams.log import EventLog, LogCut, LogUnavailable
 from streams.log.kafka import KafkaLog
 from streams.risk.parameters import BadParameters, Change, Pair, bounds, change, read, text, tight
-from streams.risk.waiting import Rules, rules_of
+from streams.risk.waiting import NO_RULES, Rules, rules_of
 from streams.trading.accounts import BadAccounts, named
 from streams.workflow.asking import NotAsked, ask
 
@@ -72,14 +72,15 @@ def show(account: str | None, as_json: bool) -> None:
 def set_(changes: tuple[Pair, ...], account: str | None, reason: str, key: str, wait: float) -> None:
     """Change risk parameters: NAME=VALUE ... What is more cautious holds at once; the rest waits for `catalyst approve ID`."""
     name, now = _named(account), datetime.now(UTC)
-    wanted = change(_with_log(lambda log: rules_of(log, name)).parameters, changes)
+    before = _with_log(lambda log: rules_of(log, name))
+    wanted = change(before.parameters, changes)
     if wanted.problems:
         _end(REFUSED, "\n".join((*wanted.problems, "Nothing was asked.")))
     command = LimitsChangeRequested.new(
         source=SOURCE, subject=name, time=now, changes=changes, origin="command", idempotency_key=key or f"cli-{now:%Y%m%dT%H%M%S%fZ}",
         actor=getpass.getuser(), reason=reason).stamped(recordedtime=now)
     answer = _asked(command, wait, repeated=bool(key))
-    _end(*outcome(answer, command.subject, _with_log(lambda log: rules_of(log, name))))
+    _end(*outcome(answer, command.subject, _with_log(lambda log: rules_of(log, name)), before))
 
 
 @limits.command()
@@ -116,8 +117,7 @@ def approve(id: str | None, account: str | None, yes: bool, wait: float) -> None
         _end(0, "\n".join(line for asked in rules.open().values() for line in described(asked, rules)) or f"nothing waits for an approval on account {name}")
     asked = rules.open().get(id.upper())
     if asked is None:
-        lapsed = f"lapsed at {rules.waiting[id.upper()].expires:%Y-%m-%d %H:%M} UTC; ask again" if id.upper() in rules.waiting else "waits for no approval"
-        _end(REFUSED, f"{id}: {lapsed}. Waiting on account {name}: {', '.join(rules.open()) or 'nothing'}")
+        _end(REFUSED, f"{id}: waits for no approval: {_became(id.upper(), rules)}. Waiting on account {name}: {', '.join(rules.open()) or 'nothing'}")
     for line in described(asked, rules):
         click.echo(line)
     if not yes and not click.confirm("Approve?"):
@@ -167,8 +167,14 @@ def _moves(now: RiskParameters, changes: Iterable[Pair]) -> list[str]:
     return [f"  {name}: {text(getattr(now, name))} -> {value}" for name, value in changes]
 
 
-def outcome(answer: Event | None, account: str, rules: Rules) -> tuple[int, str]:
-    """Exit code and words for what the account answered; `rules` are those after it."""
+def _became(approval_id: str, rules: Rules) -> str:
+    if approval_id in rules.waiting:
+        return f"nobody approved it until {rules.waiting[approval_id].expires:%Y-%m-%d %H:%M:%S} UTC; ask again"
+    return rules.ended.get(approval_id, "it was never asked for; `catalyst approve` without an ID prints what waits")
+
+
+def outcome(answer: Event | None, account: str, rules: Rules, before: Rules = NO_RULES) -> tuple[int, str]:
+    """Exit code and words for what the account answered; `rules` are those after it, `before` those before."""
     match answer:
         case None:
             return NO_ANSWER, (f"asked, but account {account} has not answered yet. It counts, and is answered when the trading role is back "
@@ -180,7 +186,7 @@ def outcome(answer: Event | None, account: str, rules: Rules) -> tuple[int, str]
         case AccountResumed():
             return 0, f"account {account} is resumed; it stood under: {answer.was}"
         case LimitsSet() | ApprovalRequested():
-            return 0, "\n".join([*_in_force(answer), *_still_waiting(rules)])
+            return 0, "\n".join([*_in_force(answer), *_still_waiting(rules, answer), *_no_longer_waiting(before, rules)])
         case _:
             return 0, f"{answer.type.rsplit('.v', 1)[0]} on account {account} at {answer.time:%Y-%m-%d %H:%M:%S} UTC"
 
@@ -192,8 +198,15 @@ def _in_force(answer: Event) -> list[str]:
     return [f"in force as version {answer.version}: {values}"]
 
 
-def _still_waiting(rules: Rules) -> Sequence[str]:
-    return [f"waits for `catalyst approve {asked.approval_id}`: {asked.summary}" for asked in rules.open().values()]
+def _still_waiting(rules: Rules, answer: Event) -> Sequence[str]:
+    """What this command asked for, then what was asked for before it."""
+    asked = sorted(rules.open().values(), key=lambda one: one.causationid != answer.causationid)
+    return [f"{'' if one.causationid == answer.causationid else 'asked for earlier, still '}waits for `catalyst approve {one.approval_id}`: {one.summary}"
+            for one in asked]
+
+
+def _no_longer_waiting(before: Rules, rules: Rules) -> Sequence[str]:
+    return [f"{name} waits no longer ({before.waiting[name].summary}): {rules.ended[name]}" for name in before.open() if name in rules.ended]
 
 
 # ── the log ──

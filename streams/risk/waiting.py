@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from schemas import codec
 from schemas.envelope import Event
-from schemas.risk import ApprovalRequested, LimitsSet, RiskParameters
+from schemas.risk import ApprovalLapsed, ApprovalRequested, LimitsSet, RiskParameters
 from schemas.topics import TRADING
 from schemas.trading import LeaseTaken
 from streams.log import EventLog, Record, TopicPartition
@@ -28,6 +28,7 @@ class Rules:
     parameters: RiskParameters = field(default_factory=RiskParameters)
     since: datetime = NEVER         # market time of the version
     waiting: Mapping[str, ApprovalRequested] = field(default_factory=dict)      # by approval id, oldest first; also those whose time is just over
+    ended: Mapping[str, str] = field(default_factory=dict)      # by approval id: what became of each that waits no longer, in words
     epoch: int = 0
     now: datetime = NEVER           # market time of the newest event
 
@@ -36,13 +37,20 @@ class Rules:
         return {name: asked for name, asked in self.waiting.items() if asked.expires >= self.now}
 
 
+NO_RULES = Rules()
+
+
 def evolve(rules: Rules, event: Event) -> Rules:
     """What an event means for the rules; one of an older lease means nothing."""
     if (event.epoch or 0) < rules.epoch:
         return rules
     now = rules.now if isinstance(event, LeaseTaken) else event.time        # a lease is taken by the wall's clock, which a replayed market is years behind
     rules = replace(rules, epoch=event.epoch or 0, now=now)
-    rules = replace(rules, waiting=still(rules.waiting, event))
+    left = still(rules.waiting, event)
+    gone = {name: _end_of(name, event) for name in rules.waiting if name not in left}
+    if isinstance(event, ApprovalLapsed):
+        gone[event.approval_id] = f"it lapsed at {event.time:%Y-%m-%d %H:%M:%S} UTC: {event.reason}"
+    rules = replace(rules, waiting=left, ended={**rules.ended, **gone})
     match event:
         case LimitsSet():
             return replace(rules, version=event.version, parameters=event.parameters, since=event.time)
@@ -50,6 +58,14 @@ def evolve(rules: Rules, event: Event) -> Rules:
             return replace(rules, waiting={**rules.waiting, event.approval_id: event})
         case _:
             return rules
+
+
+def _end_of(name: str, event: Event) -> str:
+    """Why an approval waits no longer behind this event."""
+    at, kind = f"{event.time:%Y-%m-%d %H:%M:%S} UTC", event.type.rpartition(".v")[0]
+    if getattr(event, "approval_id", None) == name:
+        return f"it was approved at {at} ({kind})"
+    return f"what came since took its place ({kind} at {at}); ask again if it is still wanted"
 
 
 async def rules_of(log: EventLog, account: str) -> Rules:

@@ -146,6 +146,7 @@ class Account:
     flatten: str = ""                   # why everything is to be flat until the day ends: a limit's code, or the phase; see `flat_for`
     orders: Mapping[UUID, Order] = field(default_factory=dict)
     answered: Mapping[UUID, tuple[str, datetime]] = field(default_factory=dict)  # command id -> (what it asked, when it was answered)
+    asked: Mapping[UUID, tuple[str, datetime]] = field(default_factory=dict)     # command id -> what it asked for when it first came, and when that was
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     timers: Mapping[str, Timer] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)        # how many of a kind there were: numbers timers and approvals
@@ -273,6 +274,7 @@ class Account:
         return Book(now=self.at(), equity=self.equity, buying_power=self.funds.buying_power, day_profit=self.day_profit, positions=positions,
                     pending=pending, facts=self.facts, trades=self.trades, entries_last_minute=self._entries_last_minute(),
                     closed=self.entries_closed(), facts_read=self.facts_read, session=(plan.opens, plan.closes) if plan else None,
+                    naked=frozenset(name.partition("/")[2] for name in self.alarms if name.startswith("POSITION_NAKED/")),
                     away=", ".join(name.partition("/")[2] for name in self.alarms if name.startswith("BROKER_AWAY/")))
 
     def _price_of(self, symbol: str, holding: Holding) -> Decimal:

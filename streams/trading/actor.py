@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from schemas.analysis import SignalRaised
 from schemas.broker import BrokerStreamed
-from schemas.commands import EmergencyStopRequested, StopMoveRequested, TradeRequested
+from schemas.commands import EmergencyStopRequested, StopMoveRequested, TradeRequested, wish
 from schemas.cycle import ModeSet
 from schemas.envelope import Event
 from schemas.market import MinuteSealed, SessionClosed
@@ -236,7 +236,9 @@ class Actor:
                 counted(EVENTS_IN, self.role.name, arrival.place.topic, arrival.given.type).inc()
         now = max(filter(None, (self.clock.now(), self.state.now)))
         head = InputsAdmitted.new(source=f"/account/{self.state.name}", subject=self.state.name, time=now, number=self.state.admissions + 1,
-                                  inputs=tuple(arrival.place for arrival in arrivals), facts_read=self.latest.complete)
+                                  inputs=tuple(arrival.place for arrival in arrivals), facts_read=self.latest.complete,
+                                  asked=tuple((arrival.given.id, wish(arrival.given)) for arrival in arrivals
+                                              if arrival.place.topic == COMMANDS.name and isinstance(arrival.given, Event)))
         await self._decide_all(head, [(arrival.place, arrival.given) for arrival in arrivals])
 
     async def _fire_due(self) -> None:

@@ -135,10 +135,12 @@ TIMERS: Mapping[str, Callable[[Draft, TimerFired], None]] = {
 
 
 def _once(hears: Callable[[Draft, Admitted | None, Any], None]) -> Callable[[Draft, Admitted | None, Any], None]:
-    """A command that was answered before is a redelivery."""
+    """A command that was answered before is a redelivery, unless its key asks for something else now."""
     def first(draft: Draft, place: Admitted | None, given: Event) -> None:
         if given.id not in draft.state.answered:
             hears(draft, place, given)
+        else:
+            people.refuse_reuse(draft, place, given)
     return first
 
 

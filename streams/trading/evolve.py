@@ -76,6 +76,11 @@ def _admitted(state: Account, event: InputsAdmitted) -> Account:
     if state.handovers:
         recent = {intent: known for intent, known in state.handovers.items() if known[1] > event.time - HANDED_OVER}
         state = replace(state, handovers=recent)
+    if event.asked:
+        asked = dict(state.asked)
+        for command, said in event.asked:
+            asked.setdefault(command, (said, event.time))
+        state = replace(state, asked=asked)
     return replace(state, now=_later(state, event.time), admissions=event.number, positions={**state.positions, **ahead}, prices={}, facts={},
                    facts_read=event.facts_read)
 
@@ -84,7 +89,8 @@ def _without_old(state: Account, horizon: datetime) -> Account:
     """Answered requests and closed orders from before the horizon go: they live on in the log, not in memory."""
     kept = {command: known for command, known in state.answered.items() if known[1] > horizon}
     orders = {key: order for key, order in state.orders.items() if order.is_open or (order.sent_at or order.expires) > horizon}
-    return replace(state, answered=kept, orders=orders)
+    asked = {command: known for command, known in state.asked.items() if known[1] > horizon}
+    return replace(state, answered=kept, asked=asked, orders=orders)
 
 
 def _later(state: Account, time: datetime) -> datetime:

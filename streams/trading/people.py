@@ -14,8 +14,10 @@ from schemas.commands import (
     ModeChangeRequested,
     ResumeRequested,
     StopMoveRequested,
+    wish,
 )
 from schemas.cycle import CycleStarted, ModeSet
+from schemas.envelope import Event
 from schemas.risk import AccountResumed, ApprovalLapsed, ApprovalRefused, ApprovalRequested, EmergencyStopped, LimitsSet, RiskParameters
 from schemas.trading import Admitted, CommandRejected, OrderReplacing
 from streams.risk import parameters
@@ -32,6 +34,16 @@ def reject(draft: Draft, place: Admitted | None, code: str, message: str) -> Non
     """Say that a command was not acted on, why, and what to do."""
     if place is not None:
         draft.tell(CommandRejected, topic=place.topic, partition=place.partition, offset=place.offset, code=code, message=message, command_id=draft.cause.id)
+
+
+def refuse_reuse(draft: Draft, place: Admitted | None, again: Event) -> bool:
+    """A key that was answered before and asks for something else now is no redelivery: nothing is done, and that is said. False for a redelivery."""
+    before, now = draft.state.asked.get(again.id, ("",))[0], wish(again)
+    if before and before != now:
+        reject(draft, place, "KEY_REUSED", f"idempotency key {getattr(again, 'idempotency_key', '')!r} asked for {before!r} before, now for {now!r}; "
+                                           "nothing was done. Use a new key for a new request.")
+        return True
+    return False
 
 
 def no_simulation(account: str) -> tuple[str, str]:
@@ -161,8 +173,8 @@ def approve(draft: Draft, place: Admitted | None, given: ApprovalGiven) -> None:
 def control(draft: Draft, place: Admitted | None, asked: CycleControlRequested | ModeChangeRequested) -> None:
     """Start, stop, pause, resume, or who acts on signals. That the system trades real money by itself waits for an approval on the host, and so does a
     start after a stop that halted or liquidated."""
-    if asked.id in draft.state.answered and asked.id not in draft.state.cycle.answered:
-        return                          # a redelivery: it was refused, or its approval asked for
+    if asked.id in draft.state.answered and (refuse_reuse(draft, place, asked) or asked.id not in draft.state.cycle.answered):
+        return                          # another request, or a redelivery: it was refused, or its approval asked for
     if isinstance(asked, ModeChangeRequested) and asked.mode == "simulation" and not draft.state.simulated_account:
         if asked.id not in draft.state.answered:
             reject(draft, place, *no_simulation(draft.state.name))

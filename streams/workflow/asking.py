@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from schemas import codec
 from schemas.codec import Undecodable
-from schemas.commands import CycleControlRequested, ModeChangeRequested
+from schemas.commands import CycleControlRequested, ModeChangeRequested, wish
 from schemas.envelope import Event
 from schemas.topics import COMMANDS, TRADING
 from schemas.trading import InputsAdmitted
@@ -37,32 +37,35 @@ async def ask(log: EventLog, command: Event, *, patience: float, repeated: bool 
         raise NotAsked(outcome.cause)
     try:
         async with asyncio.timeout(patience):
+            other = False           # an earlier request under this key asked for something else: the account's refusal is still to come
             async for batch in log.read({place: start}):
                 for record in batch:
-                    event = _answer(record, command) if record.key == account else None
-                    if event is not None and (record.offset >= fresh or _answers_just_this(event, command)):
+                    event = _about(record, command) if record.key == account else None
+                    if isinstance(event, InputsAdmitted):
+                        other = other or dict(event.asked).get(command.id, wish(command)) != wish(command)
+                    elif event is not None and (record.offset >= fresh or not (other or _asks_otherwise(event, command))):
                         return event
     except TimeoutError:
         return None
     raise AssertionError("an endless read does not end")
 
 
-def _answer(record: Record, command: Event) -> Event | None:
-    """The event in this record when it is the account's answer to the command."""
+def _about(record: Record, command: Event) -> Event | None:
+    """The event in this record when it is the account's answer to the command, or what let it in."""
     if str(command.id).encode() not in record.value:
         return None         # most of what is read has nothing to do with it and is not decoded
     event = _decoded(record)
     if event is None or isinstance(event, InputsAdmitted):
-        return None
+        return event
     return event if command.id in (event.causationid, getattr(event, "command_id", None)) else None
 
 
-def _answers_just_this(event: Event, command: Event) -> bool:
-    """Whether an earlier answer was to the same wish; if its key asked for something else, the account's refusal is still to come."""
+def _asks_otherwise(answer: Event, command: Event) -> bool:
+    """Whether an earlier answer shows that it was to another wish."""
     if not isinstance(command, CycleControlRequested | ModeChangeRequested):
-        return True
-    said = evolve(Cycle(), event).answered.get(command.id)
-    return said is None or said[0] in ("", content(command))
+        return False
+    said = evolve(Cycle(), answer).answered.get(command.id)
+    return said is not None and said[0] not in ("", content(command))
 
 
 def _decoded(record: Record) -> Event | None:

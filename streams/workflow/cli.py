@@ -23,6 +23,7 @@ from schemas.commands import (
     ModeChangeRequested,
     ResumeRequested,
     StopMoveRequested,
+    wish,
 )
 from schemas.envelope import Event
 from schemas.risk import ApprovalRequested
@@ -181,7 +182,9 @@ def outcome(answer: Event | None, command: Event, key: str, patience: float) -> 
         case ApprovalRequested():
             return 0, f"waits for an approval typed on the host: {answer.summary}. `catalyst approve {answer.approval_id}` until {answer.expires:%H:%M:%S} UTC."
         case _:
-            return 0, f"{answer.type.rsplit('.v', 1)[0]} on account {command.subject} at {answer.time:%Y-%m-%d %H:%M:%S} UTC ({answer.id})"
+            before = answer.recordedtime is not None and command.recordedtime is not None and answer.recordedtime < command.recordedtime
+            return 0, (f"{answer.type.rsplit('.v', 1)[0]}{f' ({said})' if (said := wish(command)) else ''} on account {command.subject} at "
+                       f"{answer.time:%Y-%m-%d %H:%M:%S} UTC ({answer.id}){'; it was answered before, nothing was done again' if before else ''}")
 
 
 def _ask(kind: type[Event], given: dict[str, Any], **data: Any) -> None:

@@ -1,5 +1,6 @@
 """A person shows, changes and approves the limits: what was asked stands on the log, and what the account answered is told."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 from schemas import codec
 from schemas.commands import ApprovalGiven, LimitsChangeRequested
 from schemas.envelope import Event
-from schemas.risk import ApprovalRefused, ApprovalRequested, LimitsSet, RiskParameters
+from schemas.risk import ApprovalLapsed, ApprovalRefused, ApprovalRequested, LimitsSet, RiskParameters
 from schemas.topics import COMMANDS, TRADING
 from schemas.trading import LeaseTaken
 from streams.log import Message, Outcome
@@ -107,7 +108,32 @@ def test_who_does_not_say_yes_approves_nothing(account: Account, typed: Typed):
 def test_an_approval_that_nobody_waits_for_is_not_sent(account: Account, typed: Typed):
     typed("limits", "set", "max_positions=8")
     wrong = typed("approve", "ZZZZ2222")
-    assert wrong.exit_code == 1 and "ZZZZ2222: waits for no approval. Waiting on account paper: ABCD2345" in wrong.output and len(account.asked) == 1
+    assert wrong.exit_code == 1 and "ZZZZ2222: waits for no approval: it was never asked for; `catalyst approve`" in wrong.output
+    assert "Waiting on account paper: ABCD2345" in wrong.output and len(account.asked) == 1
+
+
+def test_what_this_command_asked_for_is_told_before_what_waits_already(typed: Typed, account: Account):
+    asyncio.run(account.tell(waits("ABCD0001", changes=(("daily_loss", "3000"),), summary="daily_loss 2000 -> 3000")))
+    assert typed("limits", "set", "max_positions=8").output.splitlines() == [
+        "waits for `catalyst approve ABCD2345`: max_positions 5 -> 8",
+        "asked for earlier, still waits for `catalyst approve ABCD0001`: daily_loss 2000 -> 3000"]
+
+
+def test_what_a_command_overtakes_is_told(typed: Typed, account: Account):
+    asyncio.run(account.tell(waits("ABCD0001", changes=(("max_positions", "7"),), summary="max_positions 5 -> 7")))
+    set_ = typed("limits", "set", "max_positions=8").output.splitlines()
+    assert set_[1] == ("ABCD0001 waits no longer (max_positions 5 -> 7): what came since took its place (approval.requested at 2026-03-16 15:00:00 UTC); "
+                       "ask again if it is still wanted")
+
+
+def test_what_became_of_an_approval_is_told_to_who_types_it_late(typed: Typed, account: Account):
+    asyncio.run(account.tell(waits("ABCD0001", changes=(("max_positions", "7"),), summary="max_positions 5 -> 7")))
+    typed("limits", "set", "max_positions=8")
+    assert "ABCD0001: waits for no approval: what came since took its place" in typed("approve", "ABCD0001").output
+    asyncio.run(account.tell(ApprovalLapsed.new(**SAID, approval_id="ABCD0001", reason="what came since took its place")))
+    assert "it lapsed at 2026-03-16 15:00:00 UTC: what came since took its place" in typed("approve", "ABCD0001").output
+    typed("approve", "ABCD2345", "--yes")
+    assert "it was approved at 2026-03-16 15:00:00 UTC (limits.set)" in typed("approve", "ABCD2345").output
 
 
 async def test_what_lapsed_cannot_be_approved_any_more():

@@ -56,6 +56,7 @@ BOUNDARIES: list[tuple[str, dict[str, Any], tuple[Intent, Book], tuple[Intent, B
     ("STOP_DISTANCE", {}, (buy(stop="90"), book()), (buy(stop="89.99"), book())),
     ("TARGET_DISTANCE", {}, (aims("100.01"), book()), (aims(100), book())),
     ("TARGET_ON_TOP", {}, (aims(104), book(positions={"MSFT": held(1, 100)})), (aims(104), book(positions={"AAPL": held(1, 100)}))),
+    ("UNPROTECTED", {}, (buy(), book(naked=frozenset({"MSFT"}))), (buy(), book(naked=frozenset({"AAPL"})))),
     ("RISK_SHARE", {"position_share": 1}, (buy(250, stop=96), book()), (buy(251, stop=96), book())),
     ("BUYING_POWER", {}, (buy(10), book(buying_power=D(2000), pending=(pending("KO", quantity=10),))),
      (buy(11), book(buying_power=D(2000), pending=(pending("KO", quantity=10),)))),

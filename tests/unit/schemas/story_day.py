@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-from schemas import cycle, risk, trading
+from schemas import commands, cycle, risk, trading
 from schemas.codec import encode
 from schemas.envelope import Event, event_id
 from tests.unit.schemas.scene import (
@@ -57,7 +57,7 @@ def planned() -> Iterator[Event]:
         **ABOUT, time=OPEN, session=DAY, phase="trading", previous="waiting", number=3, due=OPEN, late_seconds=Decimal("0.4"), reason="on time")
     yield trading.InputsAdmitted.new(**ABOUT, time=ASKED, number=87, inputs=(
         trading.Admitted(topic="catalyst.market.clock", partition=0, offset=2_914, id=event_id("minute.sealed.v1", FEED, MINUTE)),
-        trading.Admitted(topic="catalyst.commands", partition=0, offset=41, id=ASK.id)))
+        trading.Admitted(topic="catalyst.commands", partition=0, offset=41, id=ASK.id)), asked=((ASK.id, commands.wish(ASK)),))
 
 
 def worth() -> Iterator[Event]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from schemas.analysis import SignalRaised
 from schemas.broker import EVENTS as BROKER_EVENTS
 from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed
-from schemas.commands import TradeRequested
+from schemas.commands import TradeRequested, wish
 from schemas.cycle import CyclePlanned, PhaseEntered, PlannedPhase
 from schemas.envelope import Event
 from schemas.market import BarClosed, MinuteSealed, SealedPartition
@@ -74,7 +74,8 @@ class Story:
         topic = topic or TOPICS.get(type(given), COMMANDS.name)
         place = Admitted(topic=topic, partition=0, offset=self.offset, id=getattr(given, "id", None))
         self.offset += 1
-        self.write(InputsAdmitted.new(source="/test", subject="paper", time=self.now, number=self.state.admissions + 1, inputs=(place,)))
+        asked = ((given.id, wish(given)),) if topic == COMMANDS.name and isinstance(given, Event) else ()
+        self.write(InputsAdmitted.new(source="/test", subject="paper", time=self.now, number=self.state.admissions + 1, inputs=(place,), asked=asked))
         symbol = given.subject if isinstance(given, SignalRaised) else getattr(given, "symbol", "AAPL")
         seen = self.state
         for fact in (*context, *([bar(symbol, price, self.now)] if price is not None else [])):

@@ -11,6 +11,7 @@ from typing import Any
 
 from schemas import codec
 from schemas.broker import BrokerAnswered, BrokerSnapshot, BrokerStreamed, CalendarRead
+from schemas.commands import wish
 from schemas.envelope import Event
 from schemas.risk import LimitsSet, RiskParameters
 from schemas.topics import BARS, BROKER, COMMANDS, TRADING
@@ -121,7 +122,8 @@ class Recorded:
             where = await self.log.append(topic, [Message(event.subject, codec.encode(event), codec.headers(event))])
             assert isinstance(where, Appended)
             places.append(Admitted(topic=topic, partition=where.partition, offset=where.first, id=event.id))
-        head = InputsAdmitted.new(**self.about, number=self.state.admissions + 1, inputs=tuple(places))
+        asked = tuple((event.id, wish(event)) for place, event in zip(places, inputs, strict=True) if place.topic == COMMANDS.name)
+        head = InputsAdmitted.new(**self.about, number=self.state.admissions + 1, inputs=tuple(places), asked=asked)
         return await self._turn(head, list(zip(places, inputs, strict=True)))
 
     async def _turn(self, head: Event, inputs: Sequence[tuple[Admitted | None, Event]]) -> Sequence[Event]:

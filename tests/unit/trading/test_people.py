@@ -250,6 +250,34 @@ def test_a_reused_key_of_the_day_is_refused():
     assert rejected(story.hear(asks(CycleControlRequested, story, action="stop", reason="r"))) == "KEY_REUSED"
 
 
+@pytest.mark.parametrize(("first", "other"), [
+    (lambda story: asks(CancelRequested, story, order_id=story.the("stop").order_id, reason="r"),
+     lambda story: asks(CancelRequested, story, order_id=story.order.order_id, reason="r")),
+    (lambda story: asks(StopMoveRequested, story, symbol="AAPL", stop_price="96", reason="r"),
+     lambda story: asks(StopMoveRequested, story, symbol="AAPL", stop_price="97", reason="r")),
+    (lambda story: asks(LimitsChangeRequested, story, changes=(("max_positions", "3"),), origin="command", reason="r"),
+     lambda story: asks(LimitsChangeRequested, story, changes=(("max_positions", "2"),), origin="command", reason="r")),
+    (lambda story: asks(LimitsChangeRequested, story, changes=(("max_positions", "30"),), origin="command", reason="r"),
+     lambda story: asks(LimitsChangeRequested, story, changes=(("max_positions", "40"),), origin="command", reason="r")),
+    (lambda story: asks(CycleControlRequested, story, action="resume", reason="r"),
+     lambda story: asks(CycleControlRequested, story, action="pause", reason="r")),
+], ids=["cancel", "move a stop", "tighten a limit", "loosen one", "the day, refused at first"])
+def test_a_key_that_asks_for_something_else_is_refused_and_nothing_is_done(first, other):
+    story = holding()
+    assert story.hear(first(story)) != []
+    before = story.state
+    (refused,) = story.hear(other(story))
+    assert isinstance(refused, CommandRejected) and refused.code == "KEY_REUSED"
+    assert (story.state.orders, story.state.parameters, story.state.cycle.paused) == (before.orders, before.parameters, before.cycle.paused)
+    assert story.hear(first(story)) == []           # the first request again is still a repetition
+
+
+def test_another_reason_or_a_longer_number_asks_for_nothing_else():
+    story = holding()
+    story.hear(asks(StopMoveRequested, story, symbol="AAPL", stop_price="96", reason="r"))
+    assert story.hear(asks(StopMoveRequested, story, symbol="AAPL", stop_price="96.00", reason="once more")) == []
+
+
 def test_what_an_account_cannot_be_asked_is_rejected():
     story = Story()
     assert rejected(story.hear(asks(ScanRequested, story, universe=None, reason="r"))) == "NOT_A_COMMAND"

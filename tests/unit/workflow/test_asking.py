@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from schemas import codec
-from schemas.commands import CycleControlRequested, EmergencyStopRequested
+from schemas.commands import CycleControlRequested, EmergencyStopRequested, StopMoveRequested
 from schemas.cycle import CyclePaused, CycleStopped
 from schemas.envelope import Event
 from schemas.topics import COMMANDS, TRADING
@@ -84,6 +84,22 @@ async def test_a_key_sent_again_is_told_the_first_answer_and_acts_once(log, acco
 async def test_a_key_that_asked_for_something_else_is_told_so_and_not_the_earlier_answer(log, account):
     await ask(log, request("stop", "k1", how="halt"), patience=5)
     answer = await ask(log, request("stop", "k1", how="liquidate"), patience=5, repeated=True)
+    assert isinstance(answer, CommandRejected) and answer.code == "KEY_REUSED"
+
+
+async def test_a_key_that_asked_for_another_stop_is_told_the_refusal_and_not_the_first_answer(log):
+    told = Recorded(log)
+    await told.days(1)
+
+    def move(price: str) -> StopMoveRequested:
+        return StopMoveRequested.new(source="/test", subject="paper", time=NOW, symbol="MSFT", stop_price=price, idempotency_key="k1", actor="anna",
+                                     reason="r").stamped(recordedtime=NOW)
+
+    (refused,) = await told.hear(move("96"))          # nothing of it is held; what counts is the key
+    assert (await ask(log, move("96"), patience=5, repeated=True)).id == refused.id
+    asked = asyncio.create_task(ask(log, move("97"), patience=5, repeated=True))
+    await told.hear(move("97"))
+    answer = await asked
     assert isinstance(answer, CommandRejected) and answer.code == "KEY_REUSED"
 
 
