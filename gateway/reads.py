@@ -138,10 +138,10 @@ class Reads:
 
     async def candidates(self, symbol: str | None) -> found.CandidatesAnswer:
         """The newest scan, and why a symbol is in it or not. Raises Refusal."""
-        async with _reading():
-            scan = await self._queries.scan()
-            rows, stages = (await self._queries.candidates(scan.scan_id), await self._queries.scan_stages(scan.scan_id)) if scan else ((), ())
-            left = await self._queries.left_out(scan.scan_id, symbol) if scan and symbol else None
+        async with _reading(), self._queries.at_once() as queries:       # the next scan takes the place of this one's reasons
+            scan = await queries.scan()
+            rows, stages = (await queries.candidates(scan.scan_id), await queries.scan_stages(scan.scan_id)) if scan else ((), ())
+            left = await queries.left_out(scan.scan_id, symbol) if scan and symbol else None
             why = found.why(symbol, scan, rows, stages, left) if symbol else None
             return found.candidates(scan, rows, stages, why, await self._freshness())
 

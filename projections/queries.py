@@ -257,6 +257,12 @@ class Queries:
             return rows
 
     @asynccontextmanager
+    async def at_once(self) -> AsyncIterator["Queries"]:
+        """What is asked of the one that is given sees one moment, however long it takes: answers that belong together fit together."""
+        async with self._reading() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            yield _AtOnce(self._url, connection)
+
+    @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Any]:
         async with _told():
             async with self._opening:
@@ -265,6 +271,19 @@ class Queries:
                                                            server_settings={"timezone": "UTC", "application_name": "catalyst-queries"})
             async with self._pool.acquire(timeout=5) as connection:
                 yield connection
+
+
+class _AtOnce(Queries):
+    """The same questions, all on one connection."""
+
+    def __init__(self, database_url: str, connection: Any) -> None:
+        super().__init__(database_url)
+        self._connection = connection
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Any]:
+        async with _told():
+            yield self._connection
 
 
 async def _reads_json(connection: Any) -> None:

@@ -275,7 +275,7 @@ async def main(feed: Path, data: Path, count: int, first: date | None, runs: int
             sys.stdout.flush()
     for number, other in enumerate(told[1:], 2):
         different = parted(told[0], other)
-        print(f"run {number} against run 1: {sum(len(some) for keys in other.canonical.values() for some in keys.values()):,} canonical events, "
+        print(f"run {number} against run 1: {sum(len(some) for some in other.canonical.values()):,} canonical events, "
               f"{len(other.broker)} messages of the broker: {'DIFFERENT' if different else 'equal'}")
         broken += [f"run {number}: {what}" for what in different[:10]]
     print("\n".join(["BROKEN:", *broken]) if broken else f"{len(told)} runs of {len(days)} days, every promise kept")

@@ -45,6 +45,17 @@ async def day(database: str) -> AsyncIterator[Queries]:
         yield queries
 
 
+async def test_what_is_read_at_once_is_of_one_moment(database: str, day: Queries) -> None:
+    async with day.at_once() as then:
+        scan = await then.scan()
+        assert scan is not None
+        async with connected(database, "test") as writer:
+            live = await writer.fetchval("SELECT schemaname FROM pg_tables WHERE tablename = 'scan_left_out'")
+            await writer.execute(f"DELETE FROM {live}.scan_left_out")       # as when the next scan comes
+        assert await then.left_out(scan.scan_id, "MSFT") is not None
+    assert await day.left_out(scan.scan_id, "MSFT") is None
+
+
 async def test_of_several_stops_the_one_that_sells_worst_speaks_and_none_of_an_entry_that_still_fills(database: str) -> None:
     tape, laddered = Tape(), Account("laddered")
     first, second, third = (asked(key, account="laddered", stop_price=Decimal(stop), target_price=Decimal(110))
