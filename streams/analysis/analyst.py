@@ -210,16 +210,19 @@ class Analyst:
                 task.cancel()
 
     def _configure(self) -> None:
-        """The user's thresholds, read again when the file was saved; one with a mistake changes nothing and says so."""
+        """The user's thresholds, read again when the file was saved; one with a mistake changes nothing, and `catalyst status` says so until it is mended."""
         try:
             edited = self._config.stat().st_mtime_ns if self._config.exists() else 0
-            if edited != self._edited:
-                self._edited = edited
-                self.room.config = load(self._config) if edited else ScannerConfig()
+            if edited == self._edited:
+                return
+            self._edited = edited
+            self.room.config = load(self._config) if edited else ScannerConfig()
+            self.role.log.info("scanner configuration", digest=self.room.config.digest, shipped=self.room.config == ScannerConfig())
             self.role.ready(part="config")
         except (BadConfig, OSError) as mistake:
             ERRORS.labels(self.role.name, "config", "skip").inc()
             self.role.log.error("scanner configuration", reason=str(mistake))
+            self.role.ready(str(mistake), part="config")
 
     def _report(self, minute: datetime, events: Sequence[Event]) -> None:
         scan = next(event for event in events if isinstance(event, ScanCompleted))

@@ -70,7 +70,7 @@ def scan(moment: datetime | None, symbol: str | None, universe: int | None, reco
     elif recompute:
         found, compared = _with_log(here, lambda log: _again(log, here, moment))
     else:
-        found, compared = _with_log(here, lambda log: lookback.recorded_scan(log, here.feed, moment)), ""
+        found, compared = _with_log(here, lambda log: _recorded(log, here.feed, moment))
     if as_json:
         _print(shown.scan_as_json(found, symbol, compared))
     else:
@@ -132,6 +132,13 @@ def chart(symbol: str, moment: datetime | None, timeframe: Timeframe, out: Path 
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------------------------------------------
+
+
+async def _recorded(log: EventLog, feed: str, moment: datetime | None) -> tuple[ScanCompleted, str]:
+    """The scan as of the moment, and whether it is of an older minute than the newest sealed by then."""
+    found = await lookback.recorded_scan(log, feed, moment)
+    older = moment is not None and found.time < (await lookback.sealed_at(log, feed, moment)).minute
+    return found, "older" if older else ""
 
 
 async def _asked(log: EventLog, feed: str, universe: int, patience: float) -> ScanCompleted:

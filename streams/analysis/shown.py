@@ -17,6 +17,7 @@ COMPARED = {
     "equal": "made anew: equal to the recorded scan",
     "different": "made anew: NOT equal to the recorded scan; compare it with `--json` without --recompute",
     "reconfigured": "made anew: NOT equal to the recorded scan, which was made with another configuration (config/scanner.yaml)",
+    "older": "no scan of the minute asked for was recorded: while the analysis is away or behind only the newest is scanned; this is the newest before it",
     "unrecorded": "made anew: no scan of this minute was recorded; this is what it would have been, with the catalysts that were recorded by then",
 }
 BOUNDS = {"above": ">", "least": "≥", "most": "≤"}

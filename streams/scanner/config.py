@@ -21,7 +21,7 @@ class BadConfig(ValueError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)      # or a default 5 and a 5 that was read would have two digests
 
 
 class Universe(_Part):

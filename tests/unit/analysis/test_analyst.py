@@ -11,6 +11,7 @@ from schemas.market import BarClosed, SealedPartition
 from schemas.news import CatalystDetected, NewsScored
 from schemas.topics import BARS, COMMANDS, INDICATORS, NEWS, SCANS, SIGNALS
 from streams.role import ERRORS
+from streams.scanner.config import ScannerConfig
 from streams.scanner.signals import STRATEGIES
 from streams.scanner.strategy import Setup, Strategy
 from tests.unit.analysis.conftest import OPENS, OURS, Market, Reader, business, unbroken
@@ -56,6 +57,23 @@ async def test_a_strategy_is_given_what_it_declares_and_nothing_else(market, rea
         assert list(values) == ["vwap 1m", "sma_50 1d", "sentiment"]
         assert values["vwap 1m"] == told[minute]["vwap"]
         assert values["sma_50 1d"] > 0 and values["sentiment"] > 0.5
+
+
+async def test_a_mistake_in_the_scanner_s_file_is_told_until_it_is_mended_and_changes_nothing(market, reader):
+    file = reader.home / "config" / "scanner.yaml"
+    file.parent.mkdir(exist_ok=True)
+    reader.role.ready()
+    file.write_text("universe: {size: 20}\n")
+    for _ in range(2):
+        await market.trade(1)
+        await reader.read()
+        assert "universe.size" in reader.role.health()["reason"]
+    first, second = await scans(market)
+    assert first.config == second.config == ScannerConfig().digest
+    file.write_text("universe: {size: 60}\n")
+    await market.trade(1)
+    await reader.read()
+    assert reader.role.health()["reason"] == "" and (await scans(market))[-1].config != first.config
 
 
 async def test_every_sealed_minute_has_one_scan_that_accounts_for_every_symbol(market, reader):

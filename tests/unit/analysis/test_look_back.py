@@ -52,6 +52,14 @@ async def test_a_scan_made_anew_is_the_recorded_one(market, reader):
         assert codec.canonical(again) == codec.canonical(scan), minute
 
 
+async def test_a_minute_that_was_never_scanned_is_answered_with_the_newest_before_it_and_said_so(market, reader):
+    assert await cli._recorded(market.log, FEED, at(30)) == (await lookback.recorded_scan(market.log, FEED, at(30)), "")
+    await market.trade(2)                       # sealed, and nobody scans them
+    found, compared = await cli._recorded(market.log, FEED, at(32))
+    assert (found.time, compared) == (at(30), "older")
+    assert "no scan of the minute asked for was recorded" in "\n".join(shown.scan_in_words(found, None, compared))
+
+
 async def asked_by_hand(market: Market, reader: Reader) -> ScanCompleted:
     """`catalyst scan --universe 60` on the market's log, and the role that answers."""
     asking = asyncio.create_task(cli._asked(market.log, FEED, 60, 30.0))

@@ -16,6 +16,10 @@ def test_a_file_that_is_there_is_never_touched(tmp_path):
     assert load(ensure(tmp_path)).universe.size == 60
 
 
+def test_the_file_as_it_ships_has_the_digest_of_the_figures_as_they_ship(tmp_path):
+    assert load(ensure(tmp_path)).digest == ScannerConfig().digest == ScannerConfig.model_validate({}).digest
+
+
 def test_what_a_file_leaves_out_is_as_it_ships(tmp_path):
     (tmp_path / "scanner.yaml").write_text("catalyst: {strength: 0.9}\n", encoding="utf-8")
     config = load(tmp_path / "scanner.yaml")
