@@ -94,8 +94,9 @@ def _held(row: PositionRow) -> Sequence[str]:
 
 def _ordered(row: OrderRow) -> Sequence[str]:
     said = row.message or (row.broker_said.text if row.broker_said else "")
+    code = None if row.code and said.startswith(row.code) else row.code         # a denial's words begin with it
     return (_utc(row.decided_at), row.symbol, row.side, row.part, _figure(row.quantity, 9), _figure(row.filled_quantity, 9), row.type,
-            _figure(row.limit_price), _figure(row.stop_price), row.state, row.order_id, " ".join(filter(None, (row.code, said))))
+            _figure(row.limit_price), _figure(row.stop_price), row.state, row.order_id, " ".join(filter(None, (code, said))))
 
 
 def _figure(value: Decimal | None, places: int = 4) -> str:

@@ -136,12 +136,16 @@ async def test_each_account_is_asked_and_told_of_by_its_name(gateway: Process) -
         live.says = lambda asked: [EmergencyStopped.caused_by(asked, command_id=asked.id, actor=asked.actor, reason=asked.reason, cancelled=(), flattened=())]
         async with live.answering(silence):
             stopped = (await client.call_tool("emergency_stop", {"account": "LIVE", "reason": "a test"})).structured_content
+        async with Queries(gateway.database_url) as queries:
+            assert await queries.reached(*place, (await paper.log.ends([TRADING.name]))[TopicPartition(*place)] - 1, 30)
+        after = (await client.call_tool("get_system_status", {})).structured_content
         stranger = await client.call_tool("emergency_stop", {"account": "lief", "reason": "a test"}, raise_on_error=False)
     assert (real["account"], real["status"], real["summary"]) == ("live", "accepted", "BUY 10 WHOSE (REAL MONEY): filled at 100.5 USD")
     assert (played["account"], played["status"], played["command_id"] != real["command_id"]) == ("paper", "denied", True)
     assert [order["state"] for order in mine["orders"]] == ["filled"] and held["positions"][0]["quantity"] == 10
     assert status["mode"] == "live"
     assert {row["account"]: row.get("environment") for row in status["accounts"]}["live"] == "live"
+    assert {row["account"]: row.get("emergency_stop") for row in after["accounts"]} == {"live": True, "paper": None}
     assert (stopped["status"], stopped["account"]) == ("done", "live") and "Only account live is stopped" in stopped["next"]
     assert said(stranger).startswith("UNKNOWN_ACCOUNT: account: 'lief' is not one of ours; there are: paper, live. Nothing was done.")
 
