@@ -178,7 +178,6 @@ class AccountStatus(Answer):
     mode: str
     paused: bool
     stopped: str | None = None
-    emergency_stop: bool | None = Field(None, description="one stands: no entry passes until a resume is approved on the host")
     code: str | None = None
     message: str | None = None
     differences: list[str] | None = Field(None, description="what reconciliation with the broker could not explain")

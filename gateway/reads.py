@@ -232,8 +232,8 @@ def _figures(row: Alert) -> str:
 
 def _account(row: Account) -> answers.AccountStatus:
     return answers.AccountStatus(account=row.account, environment=row.environment, simulated=row.account.endswith(SIMULATED) or None, state=row.state,
-                                 mode=row.mode, paused=row.paused, stopped=row.stopped, code=row.code,
-                                 emergency_stop=True if row.emergency is not None else None,
+                                 mode=row.mode, paused=row.paused, stopped=row.stopped,
+                                 code=row.code or ("EMERGENCY_STOP" if row.emergency is not None else None),
                                  message=clean(row.message) if row.message else None, differences=[clean(text) for text in row.differences] or None)
 
 

@@ -183,7 +183,8 @@ def outcome(answer: Event | None, command: Event, key: str, patience: float) -> 
             return 0, f"waits for an approval typed on the host: {answer.summary}. `catalyst approve {answer.approval_id}` until {answer.expires:%H:%M:%S} UTC."
         case _:
             before = answer.recordedtime is not None and command.recordedtime is not None and answer.recordedtime < command.recordedtime
-            return 0, (f"{answer.type.rsplit('.v', 1)[0]}{f' ({said})' if (said := wish(command)) else ''} on account {command.subject} at "
+            about = f" ({wish(command)})" if isinstance(command, CancelRequested | StopMoveRequested) else ""
+            return 0, (f"{answer.type.rsplit('.v', 1)[0]}{about} on account {command.subject} at "
                        f"{answer.time:%Y-%m-%d %H:%M:%S} UTC ({answer.id}){'; it was answered before, nothing was done again' if before else ''}")
 
 

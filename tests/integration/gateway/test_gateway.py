@@ -145,7 +145,7 @@ async def test_each_account_is_asked_and_told_of_by_its_name(gateway: Process) -
     assert [order["state"] for order in mine["orders"]] == ["filled"] and held["positions"][0]["quantity"] == 10
     assert status["mode"] == "live"
     assert {row["account"]: row.get("environment") for row in status["accounts"]}["live"] == "live"
-    assert {row["account"]: row.get("emergency_stop") for row in after["accounts"]} == {"live": True, "paper": None}
+    assert {row["account"]: row.get("code") for row in after["accounts"]} == {"live": "EMERGENCY_STOP", "paper": None}
     assert (stopped["status"], stopped["account"]) == ("done", "live") and "Only account live is stopped" in stopped["next"]
     assert said(stranger).startswith("UNKNOWN_ACCOUNT: account: 'lief' is not one of ours; there are: paper, live. Nothing was done.")
 
