@@ -210,10 +210,11 @@ class Bench:
 
 
 async def raise_signal(log: KafkaLog) -> UUID:
-    """One that has expired, so that nothing comes of it but its admission: that is when entries are taken again."""
+    """One that has expired, so that nothing comes of it but its admission: that is when entries are taken again. It is of the market's time: in lockstep a
+    signal of a later one waits for its minute."""
     now = datetime.now(UTC)
-    raised = SignalRaised.new(source="/bench", subject="AAPL", time=now, entry=100, stop=99, target=101, confidence=1, size_hint=None, expires=OPEN,
-                              strategy="bench", strategy_version="1", reasons=("measuring",)).stamped(recordedtime=now)
+    raised = SignalRaised.new(source="/bench", subject="AAPL", time=OPEN, entry=100, stop=99, target=101, confidence=1, size_hint=None, expires=OPEN,
+                              strategy=f"bench-{now:%H%M%S%f}", strategy_version="1", reasons=("measuring",)).stamped(recordedtime=now)
     await put(log, SIGNALS.name, [Message(raised.subject, codec.encode(raised), codec.headers(raised))])
     return raised.id
 
