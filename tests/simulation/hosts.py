@@ -62,6 +62,8 @@ class Host:
 
     def _killed(self, process: Process) -> None:
         world, fault = self.world, self.fault
+        if fault is not None:
+            world.weather.trouble.append((world.loop.moment, fault))       # one that counts steps strikes long after it was set out
         world.tell(f"KILLED  {process.name}{' by ' + fault.kind if fault else ''}")
         for session in [session for session in world.sessions if session.process is process]:
             world.sessions.remove(session)
