@@ -40,6 +40,7 @@ from projections.shown import (
     Stop,
     Value,
 )
+from projections.versions import Connection
 from schemas.commands import command_id
 from schemas.topics import COMMANDS
 
@@ -263,7 +264,7 @@ class Queries:
             yield _AtOnce(self._url, connection)
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Any]:
+    async def _reading(self) -> AsyncIterator[Connection]:
         async with _told():
             async with self._opening:
                 if self._pool is None:
@@ -276,17 +277,17 @@ class Queries:
 class _AtOnce(Queries):
     """The same questions, all on one connection."""
 
-    def __init__(self, database_url: str, connection: Any) -> None:
+    def __init__(self, database_url: str, connection: Connection) -> None:
         super().__init__(database_url)
         self._connection = connection
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Any]:
+    async def _reading(self) -> AsyncIterator[Connection]:
         async with _told():
             yield self._connection
 
 
-async def _reads_json(connection: Any) -> None:
+async def _reads_json(connection: Connection) -> None:
     """jsonb comes as what it means, its numbers with all their digits."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=partial(json.loads, parse_float=Decimal))
 

@@ -75,7 +75,7 @@ class Stack:
                 try:
                     await self.log.ends([BARS.name, CLOCK.name, COMMANDS.name])
                     return
-                except LogUnavailable:          # it answers before each of its partitions has a leader
+                except LogUnavailable:          # it answers before each of its partitions has a leader, and has no event for that
                     await asyncio.sleep(0.1)
 
     async def role(self) -> Process:
